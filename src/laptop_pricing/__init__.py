@@ -1,0 +1,1 @@
+"""Price used laptops: from the raw CSV to a validated table, a Ridge model and tracked runs."""

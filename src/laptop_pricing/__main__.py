@@ -1,0 +1,3 @@
+from laptop_pricing.cli import main
+
+main()

@@ -1,0 +1,75 @@
+"""The step ``preprocess``: data/raw -> data/processed.
+
+Nothing is coerced and nothing is dropped in silence: rows that break the schema go to rejected.csv
+with their reason, exact duplicates are removed and counted, contradictions are kept and counted.
+"""
+
+from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, DATASET_CONTRADICTIONS
+from laptop_pricing.data.split import specification_key
+from laptop_pricing.data.validate import read_dataset, validate
+from laptop_pricing.errors import UserError
+from laptop_pricing.files import atomic_path, checksum, write_json, write_text
+
+TABLE_FILE = "laptops.parquet"
+REJECTED_FILE = "rejected.csv"
+SUMMARY_FILE = "summary.json"
+
+
+def preprocess(workspace, params):
+    """Clean the raw dataset.
+
+    Writes to data/processed: ``laptops.parquet`` (one row per laptop under the schema's names,
+    and ``key``, its raw specification; the index ``row`` is the position in the raw file),
+    ``rejected.csv`` (row, column, value, rule) and ``summary.json`` (the counts).
+
+    Parameters
+    ----------
+    workspace : Workspace
+    params : PreprocessParams
+
+    Returns
+    -------
+    dict
+        The content of summary.json.
+
+    Raises
+    ------
+    UserError
+        If the raw file is not the expected one, or more than ``max_rejected`` of its rows
+        break the schema. rejected.csv is written nevertheless.
+    """
+    text = read_dataset(workspace.raw, params.median_price)
+    table, failures = validate(text, COLUMNS)
+    folder = workspace.processed
+    write_text(folder / REJECTED_FILE, failures.to_csv(index=False, lineterminator="\n"))
+
+    rejected = len(text) - len(table)
+    if rejected > params.max_rejected * len(text):
+        first = failures.iloc[0]
+        cell = f"{first['column']} {first['value']!r}" if first["column"] else "the row"
+        raise UserError(
+            f"{workspace.short(workspace.raw)}: {rejected} of {len(text)} rows rejected, more than "
+            f"preprocess.max_rejected = {params.max_rejected:g}; the first is row {first['row']}: "
+            f"found {cell}; expected {first['rule']}; "
+            f"see {workspace.short(folder / REJECTED_FILE)}"
+        )
+
+    duplicated = table.duplicated()
+    table = table[~duplicated].rename_axis("row")
+    table["key"] = specification_key(text.loc[table.index])
+    summary = {
+        "rows": len(text),
+        "rejected": rejected,
+        "duplicates": int(duplicated.sum()),
+        "kept": len(table),
+        "specifications": int(table["key"].nunique()),
+        "contradictions": {
+            rule.text: int(rule.holds(table).sum())
+            for rule in CONTRADICTIONS + DATASET_CONTRADICTIONS
+        },
+        "raw_md5": checksum(workspace.raw, "md5"),
+    }
+    with atomic_path(folder / TABLE_FILE) as part:
+        table.to_parquet(part)
+    write_json(folder / SUMMARY_FILE, summary)
+    return summary

@@ -1,0 +1,263 @@
+"""Text as found -> typed, validated rows, and the cells that broke a rule."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+from laptop_pricing.data.schema import COLUMNS, ROW_RULES, TARGET
+from laptop_pricing.errors import UserError
+
+_NULLABLE = {"category": "object", "integer": "Int64", "number": "Float64", "flag": "boolean"}
+_TYPED = {"category": "object", "integer": "int64", "number": "float64", "flag": "bool"}
+
+
+def read_csv(path):
+    """Read a CSV with every cell as the text that it is.
+
+    Parameters
+    ----------
+    path : Path
+        A UTF-8 file, separated by commas, with a header.
+
+    Returns
+    -------
+    DataFrame of str
+        Rows numbered from 0; surrounding spaces are kept.
+
+    Raises
+    ------
+    UserError
+        If the file is no such table: what was found, what was expected, what to do.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            rows = []
+            for row in lines:
+                if not rows:
+                    _check_header(path, row)
+                elif row and len(row) != len(rows[0]):
+                    raise UserError(
+                        f"{path}: line {lines.line_num} has {len(row)} cells; "
+                        f"expected {len(rows[0])} as in the header; mend that line"
+                    )
+                if row:
+                    rows.append(row)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: found a folder; expected a CSV file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: found byte 0x{error.object[error.start]:02x}; expected UTF-8 text; "
+            "save the file as UTF-8"
+        ) from None
+    except csv.Error as error:
+        raise UserError(
+            f"{path}: line {lines.line_num}: {error}; expected comma-separated values"
+        ) from None
+    if not rows:
+        raise UserError(f"{path}: the file is empty; expected a CSV with a header")
+    header = [name.strip() for name in rows[0]]
+    return pd.DataFrame(rows[1:], columns=header, dtype=object)
+
+
+def _check_header(path, header):
+    if header and header[0].lstrip().startswith("<"):
+        raise UserError(
+            f"{path}: found an HTML page; expected a CSV; is the address that of the raw file?"
+        )
+    if len(header) == 1:
+        for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+            if delimiter in header[0]:
+                raise UserError(
+                    f"{path}: found cells separated by {name}; expected commas; "
+                    "save the file with commas"
+                )
+    names = [name.strip() for name in header]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise UserError(f"{path}: column found twice: {', '.join(doubled)}; keep one of each")
+
+
+def read_dataset(path, median_price):
+    """Read the raw dataset: a CSV that has exactly the columns of the schema.
+
+    Parameters
+    ----------
+    path : Path
+        The raw file.
+    median_price : (float, float)
+        Lowest and highest believable median price, BRL. A file in another currency has the
+        same columns and is told by it.
+
+    Returns
+    -------
+    DataFrame of str, shape (n_rows, len(COLUMNS))
+        Named and ordered as COLUMNS; at least one row.
+
+    Raises
+    ------
+    UserError
+        If it is not that file.
+    """
+    text = read_csv(path)
+    expected = [column.raw_name for column in COLUMNS]
+    missing = [name for name in expected if name not in text]
+    extra = [str(name) for name in text if name not in expected]
+    if missing:
+        raise UserError(f"{path}: column missing: {', '.join(missing)}; expected the published CSV")
+    if extra:
+        raise UserError(f"{path}: column not known: {', '.join(extra)}; remove it")
+    if text.empty:
+        raise UserError(f"{path}: a header without rows; expected the published CSV")
+    text = text[expected]
+    text.columns = [column.name for column in COLUMNS]
+    _check_median_price(path, text["price"], median_price)
+    return text
+
+
+def _check_median_price(path, cells, expected):
+    price = next(column for column in COLUMNS if column.name == TARGET)
+    prices = cells.map(price.parse).dropna().astype(float)
+    if prices.empty:
+        raise UserError(f"{path}: no readable price; expected {price.rule}, such as 2321")
+    median = prices.median()
+    low, high = expected
+    if not low <= median <= high:
+        raise UserError(
+            f"{path}: median price {median:,.0f}; expected {low:,.0f} to {high:,.0f} BRL; "
+            "convert the prices, or change preprocess.median_price if they are right"
+        )
+
+
+def read_laptops(path, columns):
+    """Read laptops to be priced: CSV or Parquet, raw or clean names and spelling.
+
+    Parameters
+    ----------
+    path : Path
+        File whose name ends in ``.csv`` or ``.parquet``.
+    columns : sequence of Column
+        The columns that are wanted.
+
+    Returns
+    -------
+    found : DataFrame
+        The file as it is.
+    text : DataFrame of str
+        The wanted columns under their clean names, defaults filled in where a cell is blank
+        or a column is missing.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or lacks a column that has no default.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        found = read_csv(path)
+    elif suffix == ".parquet":
+        found = _read_parquet(path)
+    else:
+        raise UserError(f"{path}: found {suffix or 'no ending'}; expected .csv or .parquet")
+    if found.empty:
+        raise UserError(f"{path}: no rows; expected at least one laptop")
+    names = {str(name).strip().casefold(): name for name in found}
+    text = {}
+    for column in columns:
+        name = names.get(column.name.casefold(), names.get(column.raw_name.casefold()))
+        if name is not None:
+            cells = found[name].map(lambda cell: "" if pd.isna(cell) else str(cell))
+        elif column.default is not None:
+            cells = pd.Series("", index=found.index)
+        else:
+            raise UserError(f"{path}: column missing: {column.name} ({column.rule}); add it")
+        text[column.name] = fill_default(column, cells)
+    return found, pd.DataFrame(text)
+
+
+def _read_parquet(path):
+    import pyarrow
+
+    try:
+        return pd.read_parquet(path).reset_index(drop=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pyarrow.ArrowException, OSError) as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{path}: not readable as Parquet: {detail}") from None
+
+
+def fill_default(column, cells):
+    """Blank cells become the column's default, where it has one.
+
+    Only for laptops to be priced: a dataset's blank cell is an error.
+    """
+    if column.default is None:
+        return cells
+    return cells.where(cells.str.strip() != "", column.spell(column.default))
+
+
+def validate(text, columns):
+    """Type every cell and hold every row against the schema.
+
+    Parameters
+    ----------
+    text : DataFrame of str
+        Cells as found, under the columns' clean names.
+    columns : sequence of Column
+        The schema's columns that `text` holds.
+
+    Returns
+    -------
+    table : DataFrame
+        The rows that break no rule, typed, in order and under their old index.
+    failures : DataFrame
+        ``row`` (the index in `text`), ``column``, ``value`` (as found), ``rule``:
+        one line for every cell or row rule that was broken.
+    """
+    import pandera.pandas as pa
+
+    typed = pd.DataFrame({c.name: _parse_cells(c, text[c.name]) for c in columns})
+    schema = pa.DataFrameSchema(
+        {c.name: pa.Column(nullable=False, checks=_range_check(pa, c)) for c in columns},
+        checks=[
+            pa.Check(lambda t, rule=rule: rule.holds(t).fillna(True).astype(bool), name=rule.text)
+            for rule in ROW_RULES
+        ],
+    )
+    try:
+        schema.validate(typed, lazy=True)
+        failures = pd.DataFrame(columns=["row", "column", "value", "rule"])
+    except pa.errors.SchemaErrors as error:
+        failures = _describe(error.failure_cases, text, columns)
+    good = typed.drop(index=failures["row"].unique())
+    return good.astype({c.name: _TYPED[c.kind] for c in columns}), failures
+
+
+def _parse_cells(column, cells):
+    values = {cell: column.parse(cell) for cell in cells.unique()}
+    return cells.map(values).astype(_NULLABLE[column.kind])
+
+
+def _range_check(pa, column):
+    """Categories and flags are checked by parsing alone; a number has its range as well."""
+    if column.kind in ("integer", "number"):
+        return [pa.Check.in_range(column.low, column.high, name=column.rule)]
+    return []
+
+
+def _describe(failure_cases, text, columns):
+    rules = {column.name: column.rule for column in columns}
+    rows = []
+    for case in failure_cases.itertuples():
+        if case.schema_context == "Column":
+            value = text.at[case.index, case.column]
+            rows.append((case.index, case.column, value, rules[case.column]))
+        else:
+            rows.append((case.index, "", "", case.check))
+    failures = pd.DataFrame(rows, columns=["row", "column", "value", "rule"])
+    return failures.drop_duplicates().sort_values(["row", "column"], ignore_index=True)

@@ -1,0 +1,13 @@
+"""The two ways in which a command ends early, each told to the user in one line."""
+
+
+class UserError(Exception):
+    """The user can put it right: bad input, bad settings. Exit code 2."""
+
+
+class StepFailed(Exception):
+    """The input was right but the work could not be done: network, server, disk. Exit code 1."""
+
+
+class DataUnavailable(StepFailed):
+    """The dataset could be had neither from the DVC remote nor from its source."""

@@ -1,0 +1,57 @@
+"""Files written whole or not at all, and their checksums."""
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(target, folder=None):
+    """Give a path to write to; it takes the place of `target` when the block ends well.
+
+    A process that is killed half-way leaves `target` as it was, and a ``.part`` file that
+    nothing reads.
+
+    Parameters
+    ----------
+    target : Path
+        The file to create or to replace. Missing folders are made.
+    folder : Path, optional
+        Where the ``.part`` file lies, on the same disk; beside `target` by default.
+
+    Yields
+    ------
+    Path
+        The ``.part`` file's path.
+    """
+    folder = folder or target.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{target.name}.{os.getpid()}.part"
+    try:
+        yield part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(target, text):
+    """Write `text` as UTF-8 with ``\\n`` line ends on every system, whole or not at all."""
+    with atomic_path(Path(target)) as part:
+        part.write_bytes(text.encode("utf-8"))
+
+
+def write_json(target, value):
+    """Write `value` as indented JSON, whole or not at all. NaN is an error, not a token."""
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def checksum(path, algorithm):
+    """Hexadecimal ``"md5"`` or ``"sha256"`` of a file, read in blocks."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Fit, evaluate, store and use the model."""

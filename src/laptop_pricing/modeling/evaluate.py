@@ -1,0 +1,187 @@
+"""How good the model is: R2, MAPE, MAE and MSE by nested, grouped cross-validation.
+
+Every choice, alpha included, is made inside the training part of a fold, and no specification is
+on both sides of one [1]_.
+
+References
+----------
+.. [1] G. C. Cawley and N. L. C. Talbot, "On over-fitting in model selection and subsequent
+   selection bias in performance evaluation", JMLR 11, 2010.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    r2_score,
+)
+from tqdm import tqdm
+
+from laptop_pricing.data.schema import TARGET
+from laptop_pricing.data.split import grouped_folds
+from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
+
+METRICS = ("R2", "MAPE", "MAE", "MSE")
+MIN_SLICE_ROWS = 30
+PRICE_BANDS = (0, 2_500, 4_000, 6_000, 10_000, 15_000, np.inf)
+LEARNING_SHARES = (0.125, 0.25, 0.5, 1.0)
+
+
+def score(actual, predicted):
+    """The four metrics of one prediction.
+
+    Parameters
+    ----------
+    actual, predicted : array-like, shape (n_rows,)
+        Prices in BRL.
+
+    Returns
+    -------
+    dict of float
+        ``R2``; ``MAPE`` as a fraction; ``MAE`` in BRL; ``MSE`` in BRL squared.
+    """
+    return {
+        "R2": float(r2_score(actual, predicted)),
+        "MAPE": float(mean_absolute_percentage_error(actual, predicted)),
+        "MAE": float(mean_absolute_error(actual, predicted)),
+        "MSE": float(mean_squared_error(actual, predicted)),
+    }
+
+
+def cross_validate(table, params, fit=fit_pipeline):
+    """Nested cross-validation over all rows, grouped by specification.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The processed table.
+    params : TrainParams
+    fit : callable, optional
+        ``fit(table, params)`` gives a fitted model with ``predict``.
+
+    Returns
+    -------
+    folds : DataFrame
+        One line per seed and fold: ``alpha`` and the metrics.
+    predictions : DataFrame
+        One line per seed and row: ``row``, ``seed``, ``actual`` and ``predicted`` in BRL,
+        each predicted by a model that saw no laptop of that specification.
+
+    Raises
+    ------
+    ValueError
+        If a specification is on both sides of a fold.
+    """
+    splits = list(grouped_folds(table["key"], params.folds, params.seeds))
+    folds, predictions = [], []
+    for seed, fold, train, test in tqdm(splits, "Cross-validating", disable=None, leave=False):
+        train, test = table.iloc[train], table.iloc[test]
+        shared = set(train["key"]) & set(test["key"])
+        if shared:
+            raise ValueError(f"{len(shared)} specifications on both sides of fold {fold}")
+        model = fit(train, params)
+        predicted = model.predict(test)
+        folds.append(
+            {"seed": seed, "fold": fold, "alpha": chosen_alpha(model)}
+            | score(test[TARGET], predicted)
+        )
+        predictions.append(
+            pd.DataFrame(
+                {
+                    "row": test.index,
+                    "seed": seed,
+                    "actual": test[TARGET].to_numpy(),
+                    "predicted": predicted,
+                }
+            )
+        )
+    predictions = pd.concat(predictions).sort_values(["seed", "row"], ignore_index=True)
+    return pd.DataFrame(folds), predictions
+
+
+def summarise(folds):
+    """Mean and standard deviation of each metric over the folds.
+
+    Returns
+    -------
+    dict
+        ``{"R2": {"mean": ..., "sd": ...}, ...}``
+    """
+    return {
+        name: {"mean": float(folds[name].mean()), "sd": float(folds[name].std(ddof=0))}
+        for name in METRICS
+    }
+
+
+def slices(predictions, table):
+    """MAPE and MAE by brand and by price band.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        From :func:`cross_validate`.
+    table : DataFrame
+        The processed table.
+
+    Returns
+    -------
+    DataFrame
+        ``by``, ``slice``, ``rows``, ``MAPE``, ``MAE``; slices with fewer than 30 rows have
+        figures that say little and are left out.
+    """
+    bands = [
+        f"{low:,} and more" if high == np.inf else f"{low:,} to {high:,}"
+        for low, high in zip(PRICE_BANDS, PRICE_BANDS[1:])
+    ]
+    error = (predictions["predicted"] - predictions["actual"]).abs()
+    frame = pd.DataFrame(
+        {
+            "row": predictions["row"],
+            "MAPE": error / predictions["actual"],
+            "MAE": error,
+            "brand": predictions["row"].map(table["brand"]),
+            "price band": pd.cut(predictions["actual"], PRICE_BANDS, labels=bands, right=False),
+        }
+    )
+    parts = []
+    for by in ("brand", "price band"):
+        part = frame.groupby(by, observed=True).agg(
+            rows=("row", "nunique"), MAPE=("MAPE", "mean"), MAE=("MAE", "mean")
+        )
+        parts.append(part.rename_axis("slice").reset_index().assign(by=by))
+    found = pd.concat(parts, ignore_index=True)
+    found = found[found["rows"] >= MIN_SLICE_ROWS]
+    return found[["by", "slice", "rows", "MAPE", "MAE"]].reset_index(drop=True)
+
+
+def learning_curve(table, params):
+    """How the error falls as the training part grows, over the folds of the first seed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The processed table.
+    params : TrainParams
+
+    Returns
+    -------
+    DataFrame
+        One line per share of the training part and fold: ``share``, ``rows`` and the metrics.
+        Specifications are drawn whole.
+    """
+    splits = list(grouped_folds(table["key"], params.folds, params.seeds[:1]))
+    steps = [(share, *split) for share in LEARNING_SHARES for split in splits]
+    lines = []
+    for share, seed, fold, train, test in tqdm(steps, "Learning curve", disable=None, leave=False):
+        train, test = table.iloc[train], table.iloc[test]
+        keys = train["key"].unique()
+        drawn = np.random.default_rng(seed).permutation(keys)[: max(2, round(share * len(keys)))]
+        part = train[train["key"].isin(drawn)]
+        model = fit_pipeline(part, params)
+        lines.append(
+            {"share": share, "fold": fold, "rows": len(part)}
+            | score(test[TARGET], model.predict(test))
+        )
+    return pd.DataFrame(lines)

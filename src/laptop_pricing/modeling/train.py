@@ -1,0 +1,106 @@
+"""The step ``train``: data/processed -> models/, metrics.json and the plots."""
+
+import json
+
+import pandas as pd
+
+from laptop_pricing.data.preprocess import SUMMARY_FILE, TABLE_FILE
+from laptop_pricing.data.schema import TARGET
+from laptop_pricing.data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
+from laptop_pricing.errors import UserError
+from laptop_pricing.files import write_json
+from laptop_pricing.modeling.bundle import save_bundle
+from laptop_pricing.modeling.evaluate import (
+    cross_validate,
+    learning_curve,
+    score,
+    slices,
+    summarise,
+)
+from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
+from laptop_pricing.modeling.plots import save_plots
+
+MIN_SPECIFICATIONS = 50
+
+
+def train(workspace, params):
+    """Evaluate, fit without the hold-out, and write the bundle, the metrics and the plots.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    params : Params
+
+    Returns
+    -------
+    dict
+        The content of metrics.json: ``cv`` (mean and sd over the folds), ``holdout`` and
+        ``rows``.
+
+    Raises
+    ------
+    UserError
+        If data/processed is not there, or too small to be divided.
+    """
+    table, summary = read_processed(workspace)
+    folds, predictions = cross_validate(table, params.train)
+    by_slice = slices(predictions, table)
+    curve = learning_curve(table, params.train)
+
+    held_out = is_held_out(table["key"])
+    model = fit_pipeline(table[~held_out], params.train)
+    holdout = score(table.loc[held_out, TARGET], model.predict(table[held_out]))
+
+    metrics = _rounded(
+        {
+            "cv": summarise(folds),
+            "holdout": holdout,
+            "rows": {"trained": int((~held_out).sum()), "held_out": int(held_out.sum())},
+        }
+    )
+    save_bundle(
+        workspace.models,
+        model,
+        {
+            "target": TARGET,
+            "alpha": chosen_alpha(model),
+            "params": params.train.model_dump(mode="json"),
+            "data_md5": summary["raw_md5"],
+            "holdout": {"rule": HOLDOUT_RULE, "percent": HOLDOUT_PERCENT},
+            "metrics": metrics,
+        },
+    )
+    save_plots(workspace, predictions, by_slice, curve, params.criteria.MAPE)
+    write_json(workspace.metrics, metrics)
+    return metrics
+
+
+def read_processed(workspace):
+    """What ``preprocess`` wrote.
+
+    Returns
+    -------
+    table : DataFrame
+        laptops.parquet
+    summary : dict
+        summary.json
+    """
+    path = workspace.processed / TABLE_FILE
+    try:
+        table = pd.read_parquet(path)
+        summary = json.loads((workspace.processed / SUMMARY_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such file; run laptop-pricing preprocess") from None
+    if summary["specifications"] < MIN_SPECIFICATIONS:
+        raise UserError(
+            f"{path}: {summary['specifications']} different laptops; "
+            f"expected {MIN_SPECIFICATIONS} or more, for folds that mean something"
+        )
+    return table, summary
+
+
+def _rounded(value):
+    """Six significant digits, in which processors and thread counts agree."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return float(f"{value:.6g}") if isinstance(value, float) else value

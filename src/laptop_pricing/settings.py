@@ -1,0 +1,191 @@
+"""params.yaml and .env as frozen, typed settings, and where the workspace keeps its files."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from dotenv import load_dotenv
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from laptop_pricing.errors import UserError
+
+PARAMS_FILE = "params.yaml"
+RAW_FILE = "laptop-price-brl.csv"
+
+
+def _ascending(pair):
+    if pair[0] >= pair[1]:
+        raise ValueError("two numbers, the lower one first")
+    return pair
+
+
+def _distinct(values):
+    if len(set(values)) < len(values):
+        raise ValueError("values that differ from each other")
+    return values
+
+
+Positive = Annotated[float, Field(gt=0)]
+Folds = Annotated[int, Field(ge=2, le=50)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class IngestParams(_Section):
+    source: Annotated[str, Field(min_length=1)]
+    timeout_s: Positive
+
+
+class PreprocessParams(_Section):
+    max_rejected: Annotated[float, Field(ge=0, le=1)]
+    median_price: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+
+
+class TrainParams(_Section):
+    alphas: Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_distinct)]
+    folds: Folds
+    inner_folds: Folds
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+        Field(min_length=1),
+        AfterValidator(_distinct),
+    ]
+
+
+class Criteria(_Section):
+    R2: Annotated[float, Field(le=1)]
+    MAPE: Positive
+
+
+class TrackParams(_Section):
+    experiment: Annotated[str, Field(min_length=1)]
+
+
+class Params(_Section):
+    """The content of params.yaml, one section per step."""
+
+    ingest: IngestParams
+    preprocess: PreprocessParams
+    train: TrainParams
+    criteria: Criteria
+    track: TrackParams
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a run of the project reads and writes, below `root`."""
+
+    root: Path
+
+    @property
+    def raw(self):
+        return self.root / "data" / "raw" / RAW_FILE
+
+    @property
+    def interim(self):
+        return self.root / "data" / "interim"
+
+    @property
+    def processed(self):
+        return self.root / "data" / "processed"
+
+    @property
+    def models(self):
+        return self.root / "models"
+
+    @property
+    def figures(self):
+        return self.root / "reports" / "figures"
+
+    @property
+    def plots(self):
+        return self.root / "reports" / "plots"
+
+    @property
+    def metrics(self):
+        return self.root / "metrics.json"
+
+    @property
+    def tracking_uri(self):
+        """The MLflow server of the environment (``MLFLOW_TRACKING_URI``), else a local database."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or self.local_tracking_uri
+
+    @property
+    def local_tracking_uri(self):
+        return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
+
+    def short(self, path):
+        """`path` as the user would type it from the working directory."""
+        return os.path.relpath(path)
+
+
+def find_workspace(start=None):
+    """The nearest folder from `start` upwards that holds params.yaml.
+
+    Parameters
+    ----------
+    start : Path, optional
+        Where to begin; the working directory by default, so that notebooks find it too.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / PARAMS_FILE).is_file():
+            return Workspace(folder)
+    raise UserError(
+        f"{PARAMS_FILE} found neither in {start} nor above it; change to the project's folder"
+    )
+
+
+def load_environment(workspace):
+    """Put what .env says into the environment, where MLflow, DVC and boto3 look for it.
+
+    A variable that is already set wins over the file.
+    """
+    load_dotenv(workspace.root / ".env", override=False)
+
+
+def load_params(path):
+    """Read params.yaml.
+
+    Raises
+    ------
+    UserError
+        In one line: the file, the key, what was found and what is allowed.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise UserError(f"{path}: not valid YAML: {detail}") from None
+    try:
+        # Through JSON, since strict pydantic takes a list for a tuple only there.
+        return Params.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise UserError(f"{path}: {_explain(error)}") from None
+
+
+def _explain(error):
+    """The first of pydantic's findings as one line."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+    if first["type"] == "extra_forbidden":
+        section = Params
+        for part in first["loc"][:-1]:
+            section = section.model_fields[part].annotation
+        return f"{key}: unknown key; allowed: {', '.join(section.model_fields)}"
+    if first["type"] == "missing":
+        return f"{key}: missing; add it"
+    allowed = first["msg"].removeprefix("Value error, ")
+    return f"{key}: found {first['input']!r}; allowed: {allowed[0].lower()}{allowed[1:]}"

@@ -1,0 +1,71 @@
+"""What the tests share: settings, a small sample, a workspace with a trained bundle, the real data."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from laptop_pricing.data.sample import write_sample
+from laptop_pricing.settings import PARAMS_FILE, Workspace, load_params
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE_ROWS = 400
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_settings(monkeypatch):
+    """The developer's own servers and credentials stay out of the tests."""
+    for name in list(os.environ):
+        if name.startswith(("MLFLOW_", "AWS_", "DAGSHUB_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def params():
+    """The project's params, with fewer folds."""
+    params = load_params(ROOT / PARAMS_FILE)
+    train = params.train.model_copy(update={"folds": 3, "inner_folds": 2, "seeds": (0,)})
+    return params.model_copy(update={"train": train})
+
+
+@pytest.fixture(scope="session")
+def sample_csv(tmp_path_factory):
+    """A synthetic raw file. Read only."""
+    path = tmp_path_factory.mktemp("sample") / "sample.csv"
+    write_sample(path, SAMPLE_ROWS)
+    return path
+
+
+@pytest.fixture
+def workspace(tmp_path, sample_csv):
+    """A fresh workspace that holds params.yaml and the sample as raw data."""
+    workspace = Workspace(tmp_path / "project")
+    workspace.raw.parent.mkdir(parents=True)
+    shutil.copyfile(ROOT / PARAMS_FILE, workspace.root / PARAMS_FILE)
+    shutil.copyfile(sample_csv, workspace.raw)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, sample_csv, params):
+    """A workspace in which preprocess and train have run on the sample. Read only."""
+    from laptop_pricing.data.preprocess import preprocess
+    from laptop_pricing.modeling.train import train
+
+    workspace = Workspace(tmp_path_factory.mktemp("trained"))
+    workspace.raw.parent.mkdir(parents=True)
+    shutil.copyfile(sample_csv, workspace.raw)
+    preprocess(workspace, params.preprocess)
+    train(workspace, params)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def laptop_csv():
+    """The real dataset, where LAPTOP_CSV names it."""
+    path = os.environ.get("LAPTOP_CSV")
+    if not path:
+        pytest.skip("LAPTOP_CSV is not set: it names the published CSV, which is not ours to ship")
+    assert Path(path).is_file(), f"LAPTOP_CSV is set but there is no file at {path}"
+    return Path(path)
