@@ -1,5 +1,7 @@
 """The two ways in which a command ends early, each told to the user in one line."""
 
+import re
+
 
 class UserError(Exception):
     """The user can put it right: bad input, bad settings. Exit code 2."""
@@ -11,3 +13,8 @@ class StepFailed(Exception):
 
 class DataUnavailable(StepFailed):
     """The dataset could be had neither from the DVC remote nor from its source."""
+
+
+def without_credentials(text):
+    """`text` with the ``user:password@`` of its URLs taken out."""
+    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -78,9 +78,18 @@ class Params(_Section):
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a run of the project reads and writes, below `root`."""
+    """Where a run of the project reads and writes, below `root`.
+
+    Parameters
+    ----------
+    root : Path
+        The project's folder.
+    use_server : bool
+        Whether the environment's MLflow server is this workspace's; the sample's runs stay local.
+    """
 
     root: Path
+    use_server: bool = True
 
     @property
     def raw(self):
@@ -113,7 +122,8 @@ class Workspace:
     @property
     def tracking_uri(self):
         """The MLflow server of the environment (``MLFLOW_TRACKING_URI``), else a local database."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or self.local_tracking_uri
+        server = os.environ.get("MLFLOW_TRACKING_URI") if self.use_server else None
+        return server or self.local_tracking_uri
 
     @property
     def local_tracking_uri(self):

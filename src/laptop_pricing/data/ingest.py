@@ -4,12 +4,11 @@ import http.client
 import shutil
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from laptop_pricing.data.validate import read_dataset
-from laptop_pricing.errors import DataUnavailable, UserError
+from laptop_pricing.errors import DataUnavailable, UserError, without_credentials
 from laptop_pricing.files import atomic_path, checksum, write_json
 
 SOURCE_FILE = "source.json"
@@ -56,9 +55,7 @@ def public_name(source):
     """`source` without user, password and query, which may hold secrets."""
     if "://" not in source:
         return source
-    url = urllib.parse.urlsplit(source)
-    host = url.netloc.rpartition("@")[2]
-    return urllib.parse.urlunsplit((url.scheme, host, url.path, "", ""))
+    return without_credentials(source.partition("?")[0])
 
 
 def _fetch(source, name, target, timeout_s):

@@ -4,7 +4,7 @@ It has the real dataset's columns, quirks and rough frequencies, and prices made
 noise. It stands in where the dataset cannot be had, and feeds tests and benchmarks; figures
 measured on it say nothing about real laptops.
 
-Only integers are drawn, from NumPy's legacy generator, whose stream is frozen [1]_, so that the same
+Only integers are drawn, from NumPy's legacy generator, whose stream is frozen [1]_, so that one
 seed gives the same bytes on every Python and system.
 
 References
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from laptop_pricing.data.schema import COLUMNS
+from laptop_pricing.data.schema import COLUMNS, PROCESSOR_MAKER
 from laptop_pricing.files import atomic_path
 
 BLOCK_ROWS = 50_000
@@ -130,8 +130,7 @@ def _block(random, rows):
     t = pd.DataFrame({"brand": draw(_BRAND), "processor_name": draw(_PROCESSOR)})
     apple = t["brand"] == "APPLE"
     t["processor_name"] = t["processor_name"].mask(apple, "M1").mask(apple & chance(15), "Core i5")
-    maker = {name: "AMD" if name.startswith("Ryzen") else "Intel" for name in _PROCESSOR}
-    t["processor_brand"] = t["processor_name"].map(maker | {"M1": "M1"})
+    t["processor_brand"] = t["processor_name"].map(PROCESSOR_MAKER)
     unknown = (t["processor_brand"] == "AMD") & chance(95)
     t["processor_gnrtn"] = pd.Series(draw(_GENERATION)).mask(unknown, "Not Available")
     small = t["processor_name"].isin(["Celeron Dual", "Pentium Quad"])

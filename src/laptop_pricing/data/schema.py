@@ -56,7 +56,8 @@ class Column:
         if self.kind == "flag":
             return "Yes or No"
         number = "a whole number" if self.kind == "integer" else "a number"
-        unit = f" of {self.unit}" if self.unit else ""
+        plural = "" if self.unit.isupper() else "s"
+        unit = f" of {self.unit}{plural}" if self.unit else ""
         return f"{number}{unit} from {self.low} to {self.high}"
 
     def parse(self, text):
@@ -101,168 +102,59 @@ class Column:
                 return word
         if self.kind == "number" or not self.unit:
             return str(int(value)) if float(value).is_integer() else str(value)
-        plural = "s" if self.unit in ("year", "star") and value != 1 else ""
+        plural = "" if self.unit.isupper() or value == 1 else "s"
         return f"{value} {self.unit}{plural}"
 
 
+def _category(name, description, allowed, **more):
+    return Column(
+        name, more.pop("raw_name", name), "category", description, allowed=allowed, **more
+    )
+
+
+def _integer(name, description, unit, low, high, **more):
+    raw_name = more.pop("raw_name", name)
+    return Column(name, raw_name, "integer", description, unit, low=low, high=high, **more)
+
+
+def _flag(name, description, **more):
+    return Column(name, more.pop("raw_name", name), "flag", description, **more)
+
+
+_BRANDS = ("acer", "APPLE", "ASUS", "Avita", "DELL", "HP", "Lenovo", "MSI")
+_INTEL = ("Celeron Dual", "Pentium Quad", "Core i3", "Core i5", "Core i7", "Core i9")
+_AMD = ("Ryzen 3", "Ryzen 5", "Ryzen 7", "Ryzen 9")
+_GENERATIONS = ("4th", "7th", "8th", "9th", "10th", "11th", "12th", "Not Available")
+_RAM_TYPES = ("DDR3", "DDR4", "DDR5", "LPDDR3", "LPDDR4", "LPDDR4X")
+PROCESSOR_MAKER = dict.fromkeys(_INTEL, "Intel") | dict.fromkeys(_AMD, "AMD") | {"M1": "M1"}
+_MANY = 10_000_000
+
+# fmt: off
 COLUMNS = (
-    Column(
-        name="brand",
-        raw_name="brand",
-        kind="category",
-        description="Maker of the laptop",
-        allowed=("acer", "APPLE", "ASUS", "Avita", "DELL", "HP", "Lenovo", "MSI"),
-    ),
-    Column(
-        name="processor_brand",
-        raw_name="processor_brand",
-        kind="category",
-        description="Maker of the processor",
-        allowed=("AMD", "Intel", "M1"),
-    ),
-    Column(
-        name="processor_name",
-        raw_name="processor_name",
-        kind="category",
-        description="Family of the processor",
-        allowed=(
-            "Celeron Dual",
-            "Core i3",
-            "Core i5",
-            "Core i7",
-            "Core i9",
-            "M1",
-            "Pentium Quad",
-            "Ryzen 3",
-            "Ryzen 5",
-            "Ryzen 7",
-            "Ryzen 9",
-        ),
-    ),
-    Column(
-        name="processor_gnrtn",
-        raw_name="processor_gnrtn",
-        kind="category",
-        description="Generation of the processor",
-        allowed=("4th", "7th", "8th", "9th", "10th", "11th", "12th", "Not Available"),
-        default="Not Available",
-    ),
-    Column(
-        name="ram_gb",
-        raw_name="ram_gb",
-        kind="integer",
-        description="Main memory",
-        unit="GB",
-        low=1,
-        high=128,
-    ),
-    Column(
-        name="ram_type",
-        raw_name="ram_type",
-        kind="category",
-        description="Type of the main memory",
-        allowed=("DDR3", "DDR4", "DDR5", "LPDDR3", "LPDDR4", "LPDDR4X"),
-    ),
-    Column(
-        name="ssd",
-        raw_name="ssd",
-        kind="integer",
-        description="Solid-state disk, 0 for none",
-        unit="GB",
-        high=8192,
-    ),
-    Column(
-        name="hdd",
-        raw_name="hdd",
-        kind="integer",
-        description="Hard disk, 0 for none",
-        unit="GB",
-        high=8192,
-    ),
-    Column(
-        name="os",
-        raw_name="os",
-        kind="category",
-        description="Operating system",
-        allowed=("DOS", "Mac", "Windows"),
-    ),
-    Column(
-        name="os_bit",
-        raw_name="os_bit",
-        kind="category",
-        description="Word size of the operating system",
-        allowed=("32-bit", "64-bit"),
-    ),
-    Column(
-        name="graphic_card_gb",
-        raw_name="graphic_card_gb",
-        kind="integer",
-        description="Memory of the graphics card, 0 for none of its own",
-        unit="GB",
-        high=24,
-    ),
-    Column(
-        name="weight",
-        raw_name="weight",
-        kind="category",
-        description="Build of the laptop",
-        allowed=("Casual", "Gaming", "ThinNlight"),
-    ),
-    Column(
-        name="warranty",
-        raw_name="warranty",
-        kind="integer",
-        description="Warranty, 0 for none",
-        unit="year",
-        high=5,
-        words=(("No warranty", 0),),
-    ),
-    Column(
-        name="touchscreen",
-        raw_name="Touchscreen",
-        kind="flag",
-        description="Whether the screen takes touches",
-    ),
-    Column(
-        name="msoffice",
-        raw_name="msoffice",
-        kind="flag",
-        description="Whether Microsoft Office is included",
-        default=False,
-    ),
-    Column(
-        name="price",
-        raw_name="Price",
-        kind="number",
-        description="Price",
-        unit="BRL",
-        low=500,
-        high=60_000,
-    ),
-    Column(
-        name="rating",
-        raw_name="rating",
-        kind="integer",
-        description="Mean rating by buyers; not known before the sale",
-        unit="star",
-        low=1,
-        high=5,
-    ),
-    Column(
-        name="ratings",
-        raw_name="Number of Ratings",
-        kind="integer",
-        description="How many buyers rated; not known before the sale",
-        high=10_000_000,
-    ),
-    Column(
-        name="reviews",
-        raw_name="Number of Reviews",
-        kind="integer",
-        description="How many buyers wrote a review; not known before the sale",
-        high=10_000_000,
-    ),
+    _category("brand", "Maker of the laptop", _BRANDS),
+    _category("processor_brand", "Maker of the processor", ("AMD", "Intel", "M1")),
+    _category("processor_name", "Family of the processor", (*_INTEL, *_AMD, "M1")),
+    _category("processor_gnrtn", "Generation of the processor", _GENERATIONS,
+              default="Not Available"),
+    _integer("ram_gb", "Main memory", "GB", 1, 128),
+    _category("ram_type", "Type of the main memory", _RAM_TYPES),
+    _integer("ssd", "Solid-state disk, 0 for none", "GB", 0, 8192),
+    _integer("hdd", "Hard disk, 0 for none", "GB", 0, 8192),
+    _category("os", "Operating system", ("DOS", "Mac", "Windows")),
+    _category("os_bit", "Word size of the operating system", ("32-bit", "64-bit")),
+    _integer("graphic_card_gb", "Memory of the graphics card, 0 for none of its own", "GB", 0, 24),
+    _category("weight", "Build of the laptop", ("Casual", "Gaming", "ThinNlight")),
+    _integer("warranty", "Warranty, 0 for none", "year", 0, 5, words=(("No warranty", 0),)),
+    _flag("touchscreen", "Whether the screen takes touches", raw_name="Touchscreen"),
+    _flag("msoffice", "Whether Microsoft Office is included", default=False),
+    Column("price", "Price", "number", "Price", "BRL", low=500, high=60_000),
+    _integer("rating", "Mean rating by buyers, not known before the sale", "star", 1, 5),
+    _integer("ratings", "Buyers who rated, not known before the sale", "", 0, _MANY,
+             raw_name="Number of Ratings"),
+    _integer("reviews", "Buyers who wrote, not known before the sale", "", 0, _MANY,
+             raw_name="Number of Reviews"),
 )
+# fmt: on
 
 TARGET = "price"
 
@@ -310,10 +202,7 @@ CONTRADICTIONS = (
     ),
     RowRule(
         "processor of another maker than it says",
-        lambda t: t.processor_brand
-        != t.processor_name.map(
-            lambda name: {"Ryzen": "AMD", "M1": "M1"}.get(str(name).split(" ")[0], "Intel")
-        ),
+        lambda t: t.processor_brand != t.processor_name.map(PROCESSOR_MAKER),
     ),
 )
 

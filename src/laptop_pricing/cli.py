@@ -1,0 +1,272 @@
+"""The commands. Each parses its arguments, calls one function and prints what it found.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from laptop_pricing.data.schema import SPECIFICATION
+from laptop_pricing.errors import DataUnavailable, StepFailed, UserError, without_credentials
+
+NAME = "laptop-pricing"
+
+app = typer.Typer(
+    name=NAME,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Price used laptops: from the raw CSV to a validated table, a Ridge model, tracked runs."
+    f"\n\nStart with: [bold]{NAME} run[/bold]",
+)
+
+
+def main():
+    """Run the command line. Exit code 0: done, 1: failed, 2: the user's mistake."""
+    try:
+        app()
+    except UserError as error:
+        _fail(error, 2)
+    except (StepFailed, OSError) as error:
+        _fail(error, 1)
+
+
+def _fail(error, code):
+    text = " ".join(without_credentials(str(error)).split())
+    typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {text}", err=True)
+    sys.exit(code)
+
+
+def _example(command):
+    return f"Example: [bold]{NAME} {command}[/bold]"
+
+
+def _settings():
+    from laptop_pricing.settings import PARAMS_FILE, find_workspace, load_environment, load_params
+
+    workspace = find_workspace()
+    load_environment(workspace)
+    return workspace, load_params(Path(workspace.short(workspace.root / PARAMS_FILE)))
+
+
+def _step(text):
+    typer.secho(text, bold=True)
+
+
+def _warn(warnings):
+    for warning in warnings:
+        typer.echo(f"{typer.style('Warning:', fg='yellow')} {warning}", err=True)
+
+
+@app.command(epilog=_example("run"))
+def run(
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Use the built-in synthetic sample, in .scratch/.")
+    ] = False,
+):
+    """Do the whole job: get the data if there is none, dvc repro, track, and sum up.
+
+    Exit code 1 if the success criteria of params.yaml are missed.
+    """
+    from laptop_pricing import workflow
+
+    workspace, params = _settings()
+    if not sample:
+        try:
+            result = workflow.run(workspace, params, _step)
+        except DataUnavailable as error:
+            if os.environ.get("CI"):
+                raise
+            _warn([without_credentials(str(error))])
+            typer.echo(
+                "The data cannot be had, so the same steps run on the built-in synthetic sample. "
+                f"With a copy of the CSV: {NAME} ingest PATH, then {NAME} run",
+                err=True,
+            )
+            sample = True
+    if sample:
+        result = workflow.run_sample(workspace, params, _step)
+    met = _print_summary(result, params, workflow.criteria(result.metrics, params), sample)
+    if not met and not sample:
+        raise StepFailed("the success criteria of params.yaml are missed")
+
+
+def _print_summary(result, params, criteria, sample):
+    data, cv, workspace = result.data, result.metrics["cv"], result.workspace
+    lines = [
+        (
+            "Rows",
+            f"{data['rows']} read, {data['duplicates']} duplicates, {data['rejected']} rejected, "
+            f"{data['kept']} kept ({data['specifications']} different laptops)",
+        )
+    ]
+    for name, mean, spread, promised, met in criteria:
+        word, colour = ("met", "green") if met else ("missed", "red")
+        if sample:
+            word, colour = f"{word}, not enforced", None
+        verdict = typer.style(f"{promised} {word}", fg=colour)
+        lines.append((name, f"{mean:.3f} ± {spread:.3f}   {verdict}"))
+    mae, holdout = cv["MAE"], result.metrics["holdout"]
+    lines += [
+        ("MAE", f"{mae['mean']:,.0f} ± {mae['sd']:,.0f} BRL"),
+        (
+            "Hold-out",
+            f"R2 {holdout['R2']:.3f}, MAPE {holdout['MAPE']:.3f} on "
+            f"{result.metrics['rows']['held_out']} rows that the model never saw",
+        ),
+        ("Model", workspace.short(workspace.models)),
+        ("Plots", workspace.short(workspace.figures)),
+    ]
+    if result.tracked:
+        new = "new run" if result.tracked.new else "tracked before, as run"
+        lines.append(("Run", f"{new} {result.tracked.run_id} in {params.track.experiment}"))
+        lines.append(("Look at it", _how_to_open(workspace, result.tracked.uri)))
+    else:
+        lines.append(("Run", typer.style(result.problem, fg="yellow")))
+    if not sample:
+        lines.append(("Next", f"{NAME} quote --help"))
+    prefix = typer.style("[sample] ", fg="yellow") if sample else ""
+    typer.echo(prefix)
+    for label, text in lines:
+        typer.echo(f"{prefix}{typer.style(f'{label:<11}', bold=True)}{text}")
+    if sample:
+        typer.echo(
+            f"{prefix}All figures are the synthetic sample's: they say nothing about laptops."
+        )
+    return all(met for *_, met in criteria)
+
+
+def _how_to_open(workspace, uri):
+    if uri == workspace.local_tracking_uri:
+        return (
+            f"mlflow ui --backend-store-uri sqlite:///{workspace.short(workspace.root)}/mlflow.db"
+        )
+    return without_credentials(uri)
+
+
+@app.command(epilog=_example("ingest https://example.org/laptops.csv"))
+def ingest(
+    source: Annotated[str, typer.Argument(help="https:// URL, s3://bucket/key, or a path.")],
+):
+    """Fetch the dataset, check it, and only then replace data/raw."""
+    from laptop_pricing.data.ingest import ingest
+
+    workspace, params = _settings()
+    found = ingest(source, workspace, params)
+    typer.echo(f"{workspace.short(workspace.raw)}: {found['rows']} rows, md5 {found['md5']}")
+
+
+@app.command(epilog=_example("preprocess"))
+def preprocess():
+    """Clean data/raw into data/processed. A step of dvc repro."""
+    from laptop_pricing.data.preprocess import preprocess
+
+    workspace, params = _settings()
+    found = preprocess(workspace, params.preprocess)
+    typer.echo(
+        f"{found['rows']} rows: {found['rejected']} rejected, {found['duplicates']} duplicates, "
+        f"{found['kept']} kept in {workspace.short(workspace.processed)}"
+    )
+    _warn(f"{text}: {n} rows, kept" for text, n in found["contradictions"].items() if n)
+
+
+@app.command(epilog=_example("train"))
+def train():
+    """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
+    from laptop_pricing.modeling.train import train
+
+    workspace, params = _settings()
+    metrics = train(workspace, params)
+    for name, figure in metrics["cv"].items():
+        digits = 3 if name in ("R2", "MAPE") else 0
+        typer.echo(f"{name:<5}{figure['mean']:,.{digits}f} ± {figure['sd']:,.{digits}f}")
+
+
+@app.command(epilog=_example("track"))
+def track():
+    """Log the workspace's model, metrics and plots as an MLflow run, once per model."""
+    from laptop_pricing.tracking.runs import track
+
+    workspace, params = _settings()
+    tracked = track(workspace, params)
+    said = "new run" if tracked.new else "this model has its run already:"
+    typer.echo(f"{said} {tracked.run_id} in {tracked.experiment}")
+    typer.echo(f"Look at it: {_how_to_open(workspace, tracked.uri)}")
+
+
+@app.command(epilog=_example("predict laptops.csv -o priced.csv"))
+def predict(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="CSV or Parquet; raw or clean names and spelling.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="CSV or Parquet to write.")
+    ],
+):
+    """Price the laptops of a file: its columns, and predicted_price in BRL."""
+    from laptop_pricing.modeling.predict import predict_file
+
+    workspace, _ = _settings()
+    prices, warnings = predict_file(workspace.models, source, output)
+    _warn(warnings)
+    typer.echo(f"{output}: {len(prices)} laptops, median price {prices.median():,.0f} BRL")
+
+
+@app.command(epilog=_example("sample laptops.csv --rows 1000"))
+def sample(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="CSV to write.")],
+    rows: Annotated[int, typer.Option(min=1, max=10_000_000)] = 1000,
+    seed: Annotated[Optional[int], typer.Option(min=0, max=2**32 - 1)] = None,
+):
+    """Write synthetic laptops in the raw file's spelling, for trying things out."""
+    from laptop_pricing.data.sample import SEED, write_sample
+
+    write_sample(output, rows, SEED if seed is None else seed)
+    typer.echo(f"{output}: {rows} synthetic laptops")
+
+
+def quote(**answers):
+    """Price one laptop. What the seller does not know may be left out where a default is shown."""
+    from laptop_pricing.modeling import predict
+
+    cells = {name: str(value) for name, value in answers.items() if value is not None}
+    workspace, _ = _settings()
+    price, warnings = predict.quote(workspace.models, cells)
+    _warn(warnings)
+    typer.echo(f"{price:,.0f} BRL")
+
+
+def _option(column):
+    """The option of ``quote`` that asks for a column."""
+    flag = "--" + column.name.replace("_", "-")
+    if column.kind == "flag":
+        kind, spelled = bool, f"{flag}/--no-{flag[2:]}"
+        declared = typer.Option(spelled, help=column.description)
+    else:
+        kind, rule = str, column.rule
+        declared = typer.Option(flag, help=f"{column.description}: {rule}", metavar="TEXT")
+    return inspect.Parameter(
+        column.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if column.default is None else column.default,
+        annotation=Annotated[kind, declared],
+    )
+
+
+_options = [_option(column) for column in SPECIFICATION]
+quote.__signature__ = inspect.Signature(_options)
+quote.__annotations__ = {option.name: option.annotation for option in _options}
+app.command(
+    epilog=_example(
+        "quote --brand dell --processor-brand intel --processor-name 'core i5' --ram-gb 8 "
+        "--ram-type ddr4 --ssd 512 --hdd 0 --os windows --os-bit 64-bit --graphic-card-gb 0 "
+        "--weight casual --warranty 1 --no-touchscreen"
+    )
+)(quote)

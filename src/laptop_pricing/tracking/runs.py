@@ -1,0 +1,233 @@
+"""The workspace's result -> an MLflow run, once per model, now or later.
+
+MLflow is imported only here and only when called, since that takes seconds. The calls are those
+that servers from 2.7 on understand: the model goes to the run as a folder, not by ``log_model``.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from laptop_pricing.data.ingest import SOURCE_FILE
+from laptop_pricing.errors import StepFailed, without_credentials
+from laptop_pricing.files import checksum
+from laptop_pricing.settings import RAW_FILE
+
+MODEL_TAG = "model_sha256"
+ARTIFACTS = "mlartifacts"
+_PIP_REQUIREMENTS = ("numpy", "pandas", "scikit-learn")
+
+# MLflow is quiet, and an unreachable server is given up after seconds instead of four minutes.
+_MLFLOW_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """Where the result is tracked, and whether this call put it there."""
+
+    run_id: str
+    experiment: str
+    uri: str
+    new: bool
+
+
+def track(workspace, params):
+    """Log params, metrics, dataset, plots and model as one finished MLflow run.
+
+    A model that has its run already, by SHA-256, is not logged again.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Trained. Its ``tracking_uri`` names the server.
+    params : Params
+
+    Returns
+    -------
+    TrackedRun
+
+    Raises
+    ------
+    UserError
+        If there is no bundle to track.
+    StepFailed
+        If the server cannot be reached or refuses: one line. A run that was begun is marked as
+        failed, and a later call logs anew.
+    """
+    from laptop_pricing.modeling.bundle import load_bundle
+    from laptop_pricing.modeling.train import read_processed
+
+    bundle = load_bundle(workspace.models)
+    table, summary = read_processed(workspace)
+    uri = workspace.tracking_uri
+    with _mlflow_errors(uri):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri)
+        experiment_id = _experiment(client, workspace, params.track.experiment)
+        sha256 = bundle.metadata["model_sha256"]
+        known = client.search_runs(
+            [experiment_id],
+            f"tags.{MODEL_TAG} = '{sha256}' and attributes.status = 'FINISHED'",
+            max_results=1,
+        )
+        if known:
+            return TrackedRun(known[0].info.run_id, params.track.experiment, uri, new=False)
+        tags = _tags(workspace, sha256)
+        run = client.create_run(experiment_id, tags=tags, run_name=f"ridge-{sha256[:8]}")
+        run_id = run.info.run_id
+        try:
+            _log(client, run_id, workspace, bundle, table, summary, tags)
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+    return TrackedRun(run_id, params.track.experiment, uri, new=True)
+
+
+def _experiment(client, workspace, name):
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    local = workspace.tracking_uri == workspace.local_tracking_uri
+    folder = (workspace.root / ARTIFACTS).as_uri() if local else None
+    return client.create_experiment(name, artifact_location=folder)
+
+
+def _log(client, run_id, workspace, bundle, table, summary, tags):
+    from mlflow.entities import DatasetInput, InputTag, Metric, Param
+    from mlflow.utils.time import get_current_time_millis
+
+    metadata = bundle.metadata
+    params = {"model": "ridge", "alpha": metadata["alpha"], "data_md5": metadata["data_md5"]}
+    params |= metadata["params"] | {"holdout_rule": metadata["holdout"]["rule"]}
+    now = get_current_time_millis()
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, value, now, 0) for name, value in _metrics(metadata["metrics"])],
+        params=[Param(name, str(value)) for name, value in params.items()],
+    )
+    dataset = _dataset(table, summary, tags["data_source"])
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
+    for folder in (workspace.figures, workspace.plots):
+        if folder.is_dir():
+            client.log_artifacts(run_id, str(folder), f"plots/{folder.name}")
+    for file in (workspace.metrics, workspace.processed / "summary.json"):
+        client.log_artifact(run_id, str(file))
+    client.log_artifacts(run_id, str(workspace.models), "bundle")
+    with tempfile.TemporaryDirectory() as folder:
+        _save_model(bundle, table, Path(folder) / "model")
+        client.log_artifacts(run_id, str(Path(folder) / "model"), "model")
+
+
+def _metrics(metrics):
+    """The headline under the plain names, then spreads and the hold-out."""
+    for name, figure in metrics["cv"].items():
+        yield name, figure["mean"]
+        yield f"{name}_sd", figure["sd"]
+    for name, value in metrics["holdout"].items():
+        yield f"holdout_{name}", value
+
+
+def _dataset(table, summary, source):
+    from mlflow.entities import Dataset
+    from mlflow.models import infer_signature
+
+    schema = infer_signature(table.drop(columns="key")).inputs
+    return Dataset(
+        name=RAW_FILE,
+        digest=summary["raw_md5"],
+        source_type="http" if source.startswith("http") else "local",
+        source=json.dumps({"url" if source.startswith("http") else "uri": source}),
+        schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
+        profile=json.dumps({"num_rows": summary["rows"], "num_kept": summary["kept"]}),
+    )
+
+
+def _save_model(bundle, table, folder):
+    """The fitted pipeline in MLflow's own format, for the registry and for others to load."""
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    from laptop_pricing.data.schema import FEATURES
+
+    example = table[list(FEATURES)].head(3).reset_index(drop=True)
+    versions = bundle.metadata["versions"]
+    mlflow.sklearn.save_model(
+        bundle.model,
+        str(folder),
+        serialization_format="cloudpickle",  # the one that clients from 2.22 on can load
+        signature=infer_signature(example, bundle.model.predict(example)),
+        input_example=example,
+        pip_requirements=[f"{name}=={versions[name]}" for name in _PIP_REQUIREMENTS],
+    )
+
+
+def _tags(workspace, sha256):
+    """What ties the run to code and data."""
+    tags = {MODEL_TAG: sha256, "data_source": _data_source(workspace)}
+    commit = _git(workspace, "rev-parse", "HEAD")
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
+        tags["git_clean"] = str(not _git(workspace, "status", "--porcelain")).lower()
+        tags["git_branch"] = _git(workspace, "rev-parse", "--abbrev-ref", "HEAD")
+    lock = workspace.root / "dvc.lock"
+    if lock.is_file():
+        tags["dvc_lock_md5"] = checksum(lock, "md5")
+    return tags
+
+
+def _data_source(workspace):
+    """Where ``ingest`` had this very file from; else that DVC brought it."""
+    try:
+        found = json.loads((workspace.interim / SOURCE_FILE).read_text(encoding="utf-8"))
+        if found["md5"] == checksum(workspace.raw, "md5"):
+            return found["source"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return "data.dvc"
+
+
+def _git(workspace, *arguments):
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=workspace.root, capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+@contextmanager
+def _mlflow_errors(uri):
+    """Patience and silence for MLflow, and its failures as one line without credentials."""
+    for name, value in _MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        if "Max retries exceeded" in reason:
+            reason = "the server does not answer"
+        raise StepFailed(
+            without_credentials(f"not tracked: {uri}: {reason}; run laptop-pricing track later")
+        ) from None

@@ -1,0 +1,164 @@
+"""The main job: data -> ``dvc repro`` -> track -> summary; or the same steps on the sample."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from laptop_pricing.data.ingest import ingest
+from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
+from laptop_pricing.settings import Workspace
+
+SCRATCH = ".scratch"
+SAMPLE_ROWS = 800
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the project left behind."""
+
+    workspace: Workspace
+    data: dict
+    metrics: dict
+    tracked: object
+    problem: str
+
+
+def run(workspace, params, say=print):
+    """Get the data if there is none, reproduce the pipeline, track the result.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    params : Params
+    say : callable, optional
+        Gets one line before each step.
+
+    Returns
+    -------
+    Result
+        With the tracking server's ``problem``, if it had one: the model is there nevertheless.
+
+    Raises
+    ------
+    DataUnavailable
+        If data/raw is empty and neither the DVC remote nor the source has the data.
+    StepFailed, UserError
+        If a step fails.
+    """
+    if not workspace.raw.is_file():
+        obtain_data(workspace, params, say)
+    say("Reproducing the pipeline: dvc repro")
+    if _dvc(workspace, "repro").returncode:
+        raise StepFailed("dvc repro failed for the reason above; mend it and run again")
+    return _finish(workspace, params, say)
+
+
+def run_sample(workspace, params, say=print):
+    """The same steps on the built-in synthetic sample, in a scratch folder and without DVC.
+
+    Touches neither data/, models/ nor any tracked file, and tracks to a database of its own.
+
+    Returns
+    -------
+    Result
+        Whose workspace is the scratch folder. Its figures are the sample's.
+    """
+    from laptop_pricing.data.preprocess import preprocess
+    from laptop_pricing.data.sample import write_sample
+    from laptop_pricing.modeling.train import train
+
+    scratch = Workspace(workspace.root / SCRATCH / "sample", use_server=False)
+    say("Making the built-in synthetic sample")
+    write_sample(scratch.raw, SAMPLE_ROWS)
+    say("Cleaning, training and evaluating on the sample")
+    preprocess(scratch, params.preprocess)
+    train(scratch, params)
+    return _finish(scratch, params, say)
+
+
+def obtain_data(workspace, params, say=print):
+    """Fill data/raw from the DVC remote if one is configured, else from the source in params.yaml.
+
+    Raises
+    ------
+    DataUnavailable
+        If that one does not have it.
+    """
+    remotes = _dvc(workspace, "remote", "list", capture=True)
+    if remotes.returncode:
+        raise StepFailed(f"dvc remote list: {_last_line(remotes.stderr)}")
+    if remotes.stdout.strip():
+        say("Getting the data: dvc pull data.dvc")
+        pulled = _dvc(workspace, "pull", "data.dvc", capture=True)
+        if pulled.returncode or not workspace.raw.is_file():
+            raise DataUnavailable(f"dvc pull: {_last_line(pulled.stderr) or 'brought no data'}")
+    else:
+        say(f"Getting the data: {params.ingest.source}")
+        ingest(params.ingest.source, workspace, params)
+
+
+def _finish(workspace, params, say):
+    from laptop_pricing.tracking.runs import track
+
+    say("Tracking the result with MLflow")
+    tracked, problem = None, ""
+    try:
+        tracked = track(workspace, params)
+    except StepFailed as error:
+        problem = str(error)
+    return Result(
+        workspace=workspace,
+        data=_read_json(workspace.processed / "summary.json"),
+        metrics=_read_json(workspace.metrics),
+        tracked=tracked,
+        problem=problem,
+    )
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable: {error}; run dvc repro -f") from None
+
+
+def criteria(metrics, params):
+    """The success criteria beside what was measured.
+
+    Returns
+    -------
+    list of (str, float, float, str, bool)
+        Metric, mean, standard deviation, what is promised, and whether it is met.
+    """
+    r2, mape = metrics["cv"]["R2"], metrics["cv"]["MAPE"]
+    return [
+        ("R2", r2["mean"], r2["sd"], f"> {params.criteria.R2:g}", r2["mean"] > params.criteria.R2),
+        (
+            "MAPE",
+            mape["mean"],
+            mape["sd"],
+            f"< {params.criteria.MAPE:g}",
+            mape["mean"] < params.criteria.MAPE,
+        ),
+    ]
+
+
+def _dvc(workspace, *arguments, capture=False):
+    """DVC of this very environment, whose stages then find our command, activated or not."""
+    folder = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": os.pathsep.join([folder, os.environ.get("PATH", "")])}
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=workspace.root,
+        env=environment,
+        capture_output=capture,
+        text=True,
+    )
+
+
+def _last_line(text):
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("ERROR: ") if lines else ""
