@@ -1,4 +1,4 @@
-"""What the tests share: settings, a small sample, a workspace with a trained bundle, the real data."""
+"""What the tests share: params, a small sample, workspaces, the real data."""
 
 import os
 import shutil

@@ -145,9 +145,8 @@ def _print_summary(result, params, criteria, sample):
 
 def _how_to_open(workspace, uri):
     if uri == workspace.local_tracking_uri:
-        return (
-            f"mlflow ui --backend-store-uri sqlite:///{workspace.short(workspace.root)}/mlflow.db"
-        )
+        database = workspace.short(workspace.root / "mlflow.db")
+        return f"mlflow ui --backend-store-uri sqlite:///{Path(database).as_posix()}"
     return without_credentials(uri)
 
 

@@ -1,0 +1,302 @@
+"""The main job with real Git and real DVC, as a user runs it in a clone."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+pytestmark = pytest.mark.services
+
+PROJECT = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", ".gitattributes")
+PROJECT += ("params.yaml", "dvc.yaml", "src")
+BIN = Path(sys.executable).parent
+
+
+def change_params(root, **changes):
+    """Set keys such as ``train__folds`` in params.yaml."""
+    path = root / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        params[section][name] = value
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def call(root, *command, **environment):
+    """Run a program in `root` without a terminal."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=root,
+        env=os.environ | {"CI": "", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"} | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
+def laptop_pricing(root, *arguments, **environment):
+    return call(root, sys.executable, "-m", "laptop_pricing", *arguments, **environment)
+
+
+def git_status(root):
+    return call(root, "git", "status", "--porcelain").stdout
+
+
+def commit(root, message):
+    call(root, "git", "add", "-A")
+    done = call(root, "git", "commit", "-qm", message)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def make_project(root, sample_csv):
+    """A Git repository with the project's pipeline, quick params, and a sample as its source."""
+    for name in PROJECT:
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(ROOT / name, target)
+    (root / "data.dvc").write_text("outs:\n- path: data/raw\n", encoding="utf-8")
+    change_params(
+        root,
+        ingest__source=str(sample_csv),
+        train__folds=2,
+        train__inner_folds=2,
+        train__seeds=[0],
+        train__alphas=[1.0, 10.0],
+    )
+    call(root, "git", "init", "-q", "-b", "devl")
+    for name, value in (("user.name", "tester"), ("user.email", "tester@localhost")):
+        call(root, "git", "config", name, value)
+    commit(root, "start")
+    return root
+
+
+@pytest.fixture
+def project(tmp_path, sample_csv):
+    """A project in which nothing has run yet."""
+    return make_project(tmp_path / "my project", sample_csv)
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory, sample_csv):
+    """A project in which ``run`` has run once, and what it said. Read only."""
+    root = make_project(tmp_path_factory.mktemp("first run") / "my project", sample_csv)
+    done = laptop_pricing(root, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    commit(root, "trained")
+    return root, done
+
+
+@pytest.fixture
+def trained_project(first_run, tmp_path):
+    """A copy of that project."""
+    return Path(shutil.copytree(first_run[0], tmp_path / "my project", symlinks=True))
+
+
+def test_run_goes_from_nothing_to_a_tracked_model(first_run):
+    root, done = first_run
+    assert re.search(r"Rows +400 read, \d+ duplicates, 0 rejected", done.stdout)
+    assert re.search(r"R2 +0\.\d{3} ± 0\.\d{3} +> 0\.6 met", done.stdout)
+    assert re.search(r"new run \w{32} in laptop-pricing", done.stdout)
+    assert "\x1b" not in done.stdout + done.stderr
+    for made in ("models/model.skops", "metrics.json", "dvc.lock", "reports/figures/slices.png"):
+        assert (root / made).is_file()
+
+
+def test_a_second_run_has_nothing_to_do(first_run):
+    root, done = first_run
+    run_id = re.search(r"new run (\w{32})", done.stdout)[1]
+    again = laptop_pricing(root, "run")
+    assert again.returncode == 0
+    assert "Running stage" not in again.stdout
+    assert f"tracked before, as run {run_id}" in again.stdout
+    assert git_status(root) == ""
+    assert "up to date" in call(root, "dvc", "status").stdout
+
+
+def test_training_again_elsewhere_changes_no_byte(first_run, sample_csv, tmp_path):
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "-q", first_run[0], clone)
+    laptop_pricing(
+        clone, "ingest", yaml.safe_load((clone / "params.yaml").read_text())["ingest"]["source"]
+    )
+    done = call(clone, "dvc", "repro", "-f")
+    assert done.returncode == 0, done.stderr
+    assert git_status(clone) == ""
+
+
+def test_missed_criteria_exit_with_1_after_the_summary(trained_project):
+    change_params(trained_project, criteria__R2=0.999)
+    done = laptop_pricing(trained_project, "run")
+    assert done.returncode == 1
+    assert re.search(r"R2 .* > 0\.999 missed", done.stdout)
+    assert "criteria of params.yaml are missed" in done.stderr
+
+
+def test_without_data_the_sample_stands_in_and_touches_nothing(project):
+    change_params(project, ingest__source="http://127.0.0.1:9/laptops.csv")
+    commit(project, "a source that does not answer")
+    done = laptop_pricing(project, "run")
+    assert done.returncode == 0, done.stderr
+    assert "http://127.0.0.1:9/laptops.csv: not reachable" in done.stderr
+    summary = done.stdout[done.stdout.index("[sample]") :].splitlines()
+    assert len(summary) > 8 and all(line.startswith("[sample]") for line in summary)
+    assert git_status(project) == ""
+    made = {path.name for path in project.iterdir()}
+    assert made.isdisjoint({"models", "metrics.json", "mlflow.db", "reports"})
+    assert not [path for path in (project / "data").rglob("*") if path.is_file()]
+
+
+def test_in_ci_missing_data_is_a_failure(project):
+    change_params(project, ingest__source="http://127.0.0.1:9/laptops.csv")
+    done = laptop_pricing(project, "run", CI="true")
+    assert done.returncode == 1
+    assert "not reachable" in done.stderr and "[sample]" not in done.stdout
+
+
+def test_the_sample_misses_criteria_without_failing_and_stays_off_the_teams_server(project):
+    change_params(project, criteria__R2=0.999)
+    done = laptop_pricing(
+        project, "run", "--sample", MLFLOW_TRACKING_URI="http://127.0.0.1:9", CI="true"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "missed, not enforced" in done.stdout
+    assert (project / ".scratch" / "sample" / "mlflow.db").is_file()
+
+
+def test_dvc_repro_by_itself_never_falls_back(project):
+    done = call(project, "dvc", "repro")
+    assert done.returncode != 0
+    assert not (project / "models").exists() and not (project / ".scratch").exists()
+
+
+def test_data_come_from_the_dvc_remote_when_there_is_one(trained_project, tmp_path):
+    project, clone = trained_project, tmp_path / "clone"
+    call(project, "dvc", "remote", "add", "-d", "store", tmp_path / "store")
+    assert call(project, "dvc", "push").returncode == 0
+    change_params(project, ingest__source="http://127.0.0.1:9/laptops.csv")
+    commit(project, "shared")
+    call(project, "git", "clone", "-q", project, clone)
+    done = laptop_pricing(clone, "run", CI="true")
+    assert done.returncode == 0, done.stderr
+    assert "dvc pull data.dvc" in done.stdout
+    assert git_status(clone) == ""
+
+
+def test_an_unreachable_tracking_server_costs_one_line_and_a_later_track(trained_project):
+    (trained_project / "mlflow.db").unlink()
+    server = "http://me:hunter2@127.0.0.1:9"
+    done = laptop_pricing(trained_project, "run", MLFLOW_TRACKING_URI=server)
+    assert done.returncode == 0, done.stderr
+    assert "not tracked: http://127.0.0.1:9: the server does not answer" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+    later = laptop_pricing(trained_project, "track")
+    assert later.returncode == 0 and "new run" in later.stdout
+
+
+def test_dvc_exp_run_tries_out_other_params(trained_project):
+    done = call(trained_project, "dvc", "exp", "run", "-n", "strong", "-S", "train.alphas=[100.0]")
+    assert done.returncode == 0, done.stderr
+    metadata = json.loads((trained_project / "models" / "metadata.json").read_text())
+    assert metadata["alpha"] == 100
+    assert "strong" in call(trained_project, "dvc", "exp", "list").stdout
+
+
+@pytest.fixture
+def endless_source():
+    """A server that sends the start of a CSV and then nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nbrand,processor_brand\n")
+            connections.append(connection)
+
+        connections = []
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/laptops.csv"
+        for connection in connections:
+            connection.close()
+
+
+def processed(project):
+    return (project / "data" / "processed" / "rejected.csv").is_file()
+
+
+def training(project):
+    return (project / "data" / "processed" / "summary.json").is_file()
+
+
+def ingesting(project):
+    return any((project / "data" / "interim").glob(".*.part"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process group")
+@pytest.mark.parametrize("reached", [ingesting, processed, training], ids=lambda f: f.__name__)
+def test_killed_half_way_run_goes_on(project, endless_source, reached):
+    change_params(project, ingest__timeout_s=100.0)
+    source = yaml.safe_load((project / "params.yaml").read_text())["ingest"]["source"]
+    if reached is ingesting:
+        change_params(project, ingest__source=endless_source)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "laptop_pricing", "run"],
+        cwd=project,
+        env=os.environ | {"CI": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not reached(project):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    with contextlib.suppress(ProcessLookupError):  # until DVC, too, is no more
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+    assert not (project / "models" / "metadata.json").exists()
+    if reached is ingesting:
+        assert not (project / "data" / "raw").exists()
+        change_params(project, ingest__source=source)
+
+    done = laptop_pricing(project, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "up to date" in call(project, "dvc", "status").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_at_a_terminal_there_is_progress_and_colour(project):
+    import pexpect
+
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "laptop_pricing", "run", "--sample"],
+        cwd=str(project),
+        env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "100"},
+        encoding="utf-8",
+        timeout=120,
+        dimensions=(40, 100),
+    )
+    child.expect("Cross-validating")
+    child.expect(r"\d+%")
+    child.expect(r"\x1b\[")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
