@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it.
 
 import inspect
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -131,7 +132,7 @@ def _print_summary(result, params, criteria, sample):
     else:
         lines.append(("Run", typer.style(result.problem, fg="yellow")))
     if not sample:
-        lines.append(("Next", f"{NAME} quote --help"))
+        lines.append(("Next", f"{_command(NAME)} quote --help"))
     prefix = typer.style("[sample] ", fg="yellow") if sample else ""
     typer.echo(prefix)
     for label, text in lines:
@@ -143,10 +144,15 @@ def _print_summary(result, params, criteria, sample):
     return all(met for *_, met in criteria)
 
 
+def _command(name):
+    """`name` as it can be typed: with its folder where the environment is not active."""
+    return name if shutil.which(name) else os.path.relpath(Path(sys.executable).parent / name)
+
+
 def _how_to_open(workspace, uri):
     if uri == workspace.local_tracking_uri:
         database = workspace.short(workspace.root / "mlflow.db")
-        return f"mlflow ui --backend-store-uri sqlite:///{Path(database).as_posix()}"
+        return f"{_command('mlflow')} ui --backend-store-uri sqlite:///{Path(database).as_posix()}"
     return without_credentials(uri)
 
 
