@@ -7,7 +7,6 @@ import sys
 
 import pandas as pd
 import pytest
-
 from conftest import ROOT
 
 from laptop_pricing.cli import NAME, main
@@ -82,7 +81,10 @@ def test_help_lists_every_command(cli):
 
 def test_module_and_command_are_the_same_program():
     done = subprocess.run(
-        [sys.executable, "-m", "laptop_pricing", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "laptop_pricing", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "quote" in done.stdout
 

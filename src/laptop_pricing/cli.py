@@ -40,7 +40,7 @@ def main():
 
 
 def _fail(error, code):
-    text = " ".join(without_credentials(str(error)).split())
+    text = str(error).replace(f"{Path.cwd()}{os.sep}", "")  # paths as the user would type them
     typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {text}", err=True)
     sys.exit(code)
 
@@ -85,7 +85,7 @@ def run(
         except DataUnavailable as error:
             if os.environ.get("CI"):
                 raise
-            _warn([without_credentials(str(error))])
+            _warn([error])
             typer.echo(
                 "The data cannot be had, so the same steps run on the built-in synthetic sample. "
                 f"With a copy of the CSV: {NAME} ingest PATH, then {NAME} run",

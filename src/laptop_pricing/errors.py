@@ -1,13 +1,18 @@
-"""The two ways in which a command ends early, each told to the user in one line."""
+"""The ways in which a command ends early, each told to the user in one line without secrets."""
 
 import re
 
 
-class UserError(Exception):
+class _OneLine(Exception):
+    def __init__(self, text):
+        super().__init__(" ".join(without_credentials(str(text)).split()))
+
+
+class UserError(_OneLine):
     """The user can put it right: bad input, bad settings. Exit code 2."""
 
 
-class StepFailed(Exception):
+class StepFailed(_OneLine):
     """The input was right but the work could not be done: network, server, disk. Exit code 1."""
 
 
@@ -17,4 +22,4 @@ class DataUnavailable(StepFailed):
 
 def without_credentials(text):
     """`text` with the ``user:password@`` of its URLs taken out."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    return re.sub(r"//[^/]*@", "//", text)

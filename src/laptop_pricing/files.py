@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -34,7 +34,8 @@ def atomic_path(target, folder=None):
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, target)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows keeps a file that is still open
+            part.unlink(missing_ok=True)
 
 
 def write_text(target, text):

@@ -33,7 +33,7 @@ Folds = Annotated[int, Field(ge=2, le=50)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class IngestParams(_Section):
@@ -161,7 +161,11 @@ def load_environment(workspace):
 
     A variable that is already set wins over the file.
     """
-    load_dotenv(workspace.root / ".env", override=False)
+    path = workspace.root / ".env"
+    try:
+        load_dotenv(path, override=False)
+    except UnicodeDecodeError:
+        raise UserError(f"{workspace.short(path)}: not UTF-8; save the file as UTF-8") from None
 
 
 def load_params(path):
@@ -177,18 +181,24 @@ def load_params(path):
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise UserError(f"{path}: not valid YAML: {detail}") from None
+        raise UserError(f"{path}: not valid YAML: {error}") from None
     try:
         # Through JSON, since strict pydantic takes a list for a tuple only there.
-        return Params.model_validate_json(json.dumps(content, default=str))
+        return Params.model_validate_json(json.dumps(_text_keys(content), default=str))
     except ValidationError as error:
         raise UserError(f"{path}: {_explain(error)}") from None
 
 
+def _text_keys(value):
+    if not isinstance(value, dict):
+        return value
+    return {str(key): _text_keys(item) for key, item in value.items()}
+
+
 def _explain(error):
-    """The first of pydantic's findings as one line."""
-    first = error.errors()[0]
+    """One of pydantic's findings as one line; an unknown key explains a missing one."""
+    found = error.errors()
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])
     key = ".".join(str(part) for part in first["loc"]) or "the whole file"
     if first["type"] == "extra_forbidden":
         section = Params

@@ -133,16 +133,11 @@ def criteria(metrics, params):
     list of (str, float, float, str, bool)
         Metric, mean, standard deviation, what is promised, and whether it is met.
     """
-    r2, mape = metrics["cv"]["R2"], metrics["cv"]["MAPE"]
+    found = metrics["cv"]
+    least, most = params.criteria.R2, params.criteria.MAPE
     return [
-        ("R2", r2["mean"], r2["sd"], f"> {params.criteria.R2:g}", r2["mean"] > params.criteria.R2),
-        (
-            "MAPE",
-            mape["mean"],
-            mape["sd"],
-            f"< {params.criteria.MAPE:g}",
-            mape["mean"] < params.criteria.MAPE,
-        ),
+        ("R2", *found["R2"].values(), f"> {least:g}", found["R2"]["mean"] > least),
+        ("MAPE", *found["MAPE"].values(), f"< {most:g}", found["MAPE"]["mean"] < most),
     ]
 
 

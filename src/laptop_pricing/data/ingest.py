@@ -1,9 +1,12 @@
 """The step ``ingest``: a source (https URL, s3:// URL or path) -> data/raw."""
 
+import errno
 import http.client
+import re
 import shutil
-import time
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -13,8 +16,8 @@ from laptop_pricing.files import atomic_path, checksum, write_json
 
 SOURCE_FILE = "source.json"
 MAX_BYTES = 4 << 30
-_BLOCK = 1 << 16
 _SOCKET_TIMEOUT_S = 10
+_NETWORK_ERRORS = (ConnectionError, TimeoutError)
 
 
 def ingest(source, workspace, params):
@@ -59,55 +62,74 @@ def public_name(source):
 
 
 def _fetch(source, name, target, timeout_s):
+    """Copy the source to `target`; whatever it does, it is given up after `timeout_s`."""
     scheme = source.partition("://")[0] if "://" in source else ""
+    if scheme not in ("", "http", "https", "s3"):
+        raise UserError(f"{name}: found {scheme}://; expected https://, s3:// or a path")
+    copy = {"": _copy_path, "s3": _copy_s3}.get(scheme, _copy_http)
+    if scheme:
+        _check_address(source, name)
+
+    failures = []
+
+    def work():
+        try:
+            copy(source, name, target)
+        except BaseException as error:  # handed on to the caller's thread
+            failures.append(error)
+
+    # No socket timeout bounds a server that drips its answer byte by byte; a deadline does.
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if thread.is_alive():
+        raise DataUnavailable(f"{name}: not here after {timeout_s:g} s; given up")
+    if failures:
+        raise failures[0]
+
+
+def _check_address(source, name):
     try:
-        if scheme in ("http", "https"):
-            with urllib.request.urlopen(source, timeout=_SOCKET_TIMEOUT_S) as stream:
-                _copy(stream, target, name, timeout_s)
-        elif scheme == "s3":
-            _fetch_s3(source, name, target, timeout_s)
-        elif scheme == "":
-            shutil.copyfile(Path(source).expanduser(), target)
-        else:
-            raise UserError(f"{name}: found {scheme}://; expected https://, s3:// or a path")
+        url = urllib.parse.urlsplit(source)
+        good = url.hostname and (url.port or True) and not re.search(r"[\s\x00-\x1f]", source)
+    except ValueError:
+        good = False
+    if "@" in source.partition("://")[2].partition("/")[0]:
+        raise UserError(f"{name}: found a user name in the address; expected one without")
+    if not good:
+        form = "s3://bucket/path" if source.startswith("s3:") else "https://host/path"
+        raise UserError(f"{name}: not a well-formed address; expected {form}/file.csv")
+
+
+def _copy_path(source, name, target):
+    try:
+        shutil.copyfile(Path(source).expanduser(), target)
     except FileNotFoundError:
         raise UserError(f"{name}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{name}: found a folder; expected a CSV file") from None
-    except PermissionError:
-        raise UserError(f"{name}: no permission to read it") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise
+        raise UserError(
+            f"{name}: not readable: {getattr(error, 'strerror', None) or error}"
+        ) from None
+
+
+def _copy_http(source, name, target):
+    try:
+        with urllib.request.urlopen(source, timeout=_SOCKET_TIMEOUT_S) as stream:
+            size = _write(stream, name, target)
+            expected = stream.headers.get("Content-Length")
     except urllib.error.HTTPError as error:
         raise DataUnavailable(f"{name}: the server answered {error.code} {error.reason}") from None
-    except (
-        urllib.error.URLError,
-        http.client.HTTPException,
-        ConnectionError,
-        TimeoutError,
-    ) as error:
-        reason = getattr(error, "reason", error)
-        raise DataUnavailable(f"{name}: not reachable: {reason}") from None
-    except ValueError as error:  # urllib's word for a malformed URL
-        raise UserError(f"{name}: {error}; expected https://, s3:// or a path") from None
-
-
-def _copy(stream, target, name, timeout_s):
-    deadline = time.monotonic() + timeout_s
-    size = 0
-    read = getattr(stream, "read1", stream.read)  # read1 gives what is there, so that no server
-    with open(target, "wb") as file:  # that drips byte by byte keeps us past the deadline
-        while block := read(_BLOCK):
-            size += len(block)
-            if time.monotonic() > deadline:
-                raise DataUnavailable(f"{name}: {size:,} bytes after {timeout_s:g} s; given up")
-            if size > MAX_BYTES:
-                raise UserError(f"{name}: larger than {MAX_BYTES:,} bytes; expected the laptop CSV")
-            file.write(block)
-    expected = getattr(stream, "headers", {}).get("Content-Length")
+    except (urllib.error.URLError, http.client.HTTPException, *_NETWORK_ERRORS) as error:
+        raise DataUnavailable(f"{name}: not reachable: {getattr(error, 'reason', error)}") from None
     if expected is not None and size != int(expected):
         raise DataUnavailable(f"{name}: broke off after {size:,} of {expected} bytes")
 
 
-def _fetch_s3(source, name, target, timeout_s):
+def _copy_s3(source, name, target):
     import boto3
     import botocore.exceptions
     from botocore.config import Config
@@ -121,12 +143,28 @@ def _fetch_s3(source, name, target, timeout_s):
         retries={"total_max_attempts": 2},
     )
     try:
-        body = boto3.client("s3", config=config).get_object(Bucket=bucket, Key=key)["Body"]
-        _copy(body, target, name, timeout_s)
+        _write(
+            boto3.client("s3", config=config).get_object(Bucket=bucket, Key=key)["Body"],
+            name,
+            target,
+        )
+    except botocore.exceptions.ParamValidationError:
+        raise UserError(f"{name}: not a bucket and key that S3 knows") from None
     except botocore.exceptions.ClientError as error:
         answer = error.response["Error"]
         raise DataUnavailable(
             f"{name}: S3 answered {answer['Code']}: {answer.get('Message', '')}"
         ) from None
-    except botocore.exceptions.BotoCoreError as error:
-        raise DataUnavailable(f"{name}: {' '.join(str(error).split())}") from None
+    except (botocore.exceptions.BotoCoreError, *_NETWORK_ERRORS) as error:
+        raise DataUnavailable(f"{name}: {error}") from None
+
+
+def _write(stream, name, target):
+    size = 0
+    with open(target, "wb") as file:
+        while block := stream.read(1 << 16):
+            size += len(block)
+            if size > MAX_BYTES:
+                raise UserError(f"{name}: larger than {MAX_BYTES:,} bytes; expected the laptop CSV")
+            file.write(block)
+    return size

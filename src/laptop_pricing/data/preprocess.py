@@ -4,7 +4,9 @@ Nothing is coerced and nothing is dropped in silence: rows that break the schema
 with their reason, exact duplicates are removed and counted, contradictions are kept and counted.
 """
 
-from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, DATASET_CONTRADICTIONS
+import csv
+
+from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, DATASET_CONTRADICTIONS, FEATURES
 from laptop_pricing.data.split import specification_key
 from laptop_pricing.data.validate import read_dataset, validate
 from laptop_pricing.errors import UserError
@@ -19,7 +21,8 @@ def preprocess(workspace, params):
     """Clean the raw dataset.
 
     Writes to data/processed: ``laptops.parquet`` (one row per laptop under the schema's names,
-    and ``key``, its raw specification; the index ``row`` is the position in the raw file),
+    ``key``, its specification as found, and ``specification``, the number of its group of equal
+    laptops; the index ``row`` is the position in the raw file),
     ``rejected.csv`` (row, column, value, rule) and ``summary.json`` (the counts).
 
     Parameters
@@ -41,7 +44,9 @@ def preprocess(workspace, params):
     text = read_dataset(workspace.raw, params.median_price)
     table, failures = validate(text, COLUMNS)
     folder = workspace.processed
-    write_text(folder / REJECTED_FILE, failures.to_csv(index=False, lineterminator="\n"))
+    # Quoted throughout, since Python's versions differ in which cells they quote by themselves.
+    lines = failures.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    write_text(folder / REJECTED_FILE, lines)
 
     rejected = len(text) - len(table)
     if rejected > params.max_rejected * len(text):
@@ -57,12 +62,13 @@ def preprocess(workspace, params):
     duplicated = table.duplicated()
     table = table[~duplicated].rename_axis("row")
     table["key"] = specification_key(text.loc[table.index])
+    table["specification"] = table.groupby(list(FEATURES)).ngroup()
     summary = {
         "rows": len(text),
         "rejected": rejected,
         "duplicates": int(duplicated.sum()),
         "kept": len(table),
-        "specifications": int(table["key"].nunique()),
+        "specifications": int(table["specification"].nunique()),
         "contradictions": {
             rule.text: int(rule.holds(table).sum())
             for rule in CONTRADICTIONS + DATASET_CONTRADICTIONS

@@ -83,13 +83,11 @@ class Column:
             if text == word.casefold():
                 return value
         unit = rf"(?:[ -]?{self.unit.casefold()}s?)?" if self.unit else ""
-        match = re.fullmatch(rf"([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?){unit}", text)
+        decimals = r"(?:\.0+)?" if self.kind == "integer" else r"(?:\.[0-9]+)?"
+        match = re.fullmatch(rf"([0-9]{{1,9}}{decimals}){unit}", text)
         if match is None:
             return None
-        number = float(match[1])
-        if self.kind == "number":
-            return number
-        return int(number) if number.is_integer() else None
+        return int(float(match[1])) if self.kind == "integer" else float(match[1])
 
     def spell(self, value):
         """Write `value` as the raw file does: the inverse of :meth:`parse`."""

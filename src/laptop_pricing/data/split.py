@@ -57,13 +57,13 @@ def is_held_out(keys):
     return pd.Series([held_out(key) for key in keys], index=keys.index, dtype=bool)
 
 
-def grouped_folds(keys, folds, seeds):
+def grouped_folds(groups, folds, seeds):
     """Cross-validation folds with no specification on both sides, drawn once per seed.
 
     Parameters
     ----------
-    keys : Series of str
-        The group of each row.
+    groups : Series
+        The specification of each row.
     folds : int
         Folds per seed.
     seeds : sequence of int
@@ -77,5 +77,5 @@ def grouped_folds(keys, folds, seeds):
     """
     for seed in seeds:
         splitter = GroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        for fold, (train, test) in enumerate(splitter.split(np.zeros(len(keys)), groups=keys)):
+        for fold, (train, test) in enumerate(splitter.split(np.zeros(len(groups)), groups=groups)):
             yield seed, fold, train, test

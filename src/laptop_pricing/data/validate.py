@@ -1,6 +1,7 @@
 """Text as found -> typed, validated rows, and the cells that broke a rule."""
 
 import csv
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -165,18 +166,24 @@ def read_laptops(path, columns):
         raise UserError(f"{path}: found {suffix or 'no ending'}; expected .csv or .parquet")
     if found.empty:
         raise UserError(f"{path}: no rows; expected at least one laptop")
-    names = {str(name).strip().casefold(): name for name in found}
     text = {}
     for column in columns:
-        name = names.get(column.name.casefold(), names.get(column.raw_name.casefold()))
-        if name is not None:
-            cells = found[name].map(lambda cell: "" if pd.isna(cell) else str(cell))
+        known = {column.name.casefold(), column.raw_name.casefold()}
+        names = [name for name in found if str(name).strip().casefold() in known]
+        if len(names) > 1:
+            raise UserError(f"{path}: column found twice: {', '.join(names)}; keep one of them")
+        if names:
+            cells = found[names[0]].map(_as_text)
         elif column.default is not None:
             cells = pd.Series("", index=found.index)
         else:
             raise UserError(f"{path}: column missing: {column.name} ({column.rule}); add it")
         text[column.name] = fill_default(column, cells)
     return found, pd.DataFrame(text)
+
+
+def _as_text(cell):
+    return "" if pd.api.types.is_scalar(cell) and pd.isna(cell) else str(cell)
 
 
 def _read_parquet(path):
@@ -230,7 +237,9 @@ def validate(text, columns):
         ],
     )
     try:
-        schema.validate(typed, lazy=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # pandera's own, from its use of pandas
+            schema.validate(typed, lazy=True)
         failures = pd.DataFrame(columns=["row", "column", "value", "rule"])
     except pa.errors.SchemaErrors as error:
         failures = _describe(error.failure_cases, text, columns)

@@ -11,6 +11,8 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from sklearn.compose import TransformedTargetRegressor
+
 from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path, checksum, write_json
@@ -18,31 +20,12 @@ from laptop_pricing.files import atomic_path, checksum, write_json
 MODEL_FILE = "model.skops"
 METADATA_FILE = "metadata.json"
 FORMAT = 1
+REQUIRED = {"format", "model_sha256", "features", "versions", "data_md5", "holdout", "metrics"}
 VERSIONED = ("numpy", "pandas", "scikit-learn", "skops")
 
-# Every type that a model file may hold. Anything else is refused before it is made.
-ALLOWED_TYPES = frozenset(
-    {
-        "builtins.dict",
-        "builtins.list",
-        "builtins.slice",
-        "builtins.str",
-        "builtins.tuple",
-        "numpy.exp",
-        "numpy.float64",
-        "numpy.log",
-        "numpy.log1p",
-        "numpy.ndarray",
-        "scipy.interpolate._bsplines.BSpline",
-        "sklearn.compose._column_transformer.ColumnTransformer",
-        "sklearn.compose._target.TransformedTargetRegressor",
-        "sklearn.linear_model._ridge.Ridge",
-        "sklearn.pipeline.Pipeline",
-        "sklearn.preprocessing._encoders.OneHotEncoder",
-        "sklearn.preprocessing._function_transformer.FunctionTransformer",
-        "sklearn.preprocessing._polynomial.SplineTransformer",
-    }
-)
+# Types that a model file may hold beside those of NumPy and scikit-learn that skops trusts.
+# Anything else is refused before it is made.
+TRUSTED_TYPES = ("scipy.interpolate._bsplines.BSpline",)
 
 
 @dataclass(frozen=True)
@@ -108,20 +91,28 @@ def load_bundle(folder):
     if found != metadata["model_sha256"]:
         raise UserError(
             f"{path}: found SHA-256 {found[:12]}…, {METADATA_FILE} promises "
-            f"{str(metadata['model_sha256'])[:12]}…; run dvc checkout or laptop-pricing train"
+            f"{str(metadata['model_sha256'])[:12]}…; run dvc checkout --force models"
         )
-    ours, theirs = version("scikit-learn"), metadata["versions"].get("scikit-learn", "unknown")
+    ours, theirs = version("scikit-learn"), str(metadata["versions"].get("scikit-learn"))
     if ours.split(".")[:2] != theirs.split(".")[:2]:
         raise UserError(
             f"{path}: made by scikit-learn {theirs}, found {ours}; "
             "install requirements.txt or run laptop-pricing train"
         )
-    foreign = sorted(_types(path) - ALLOWED_TYPES)
-    if foreign:
-        raise UserError(f"{path}: holds {', '.join(foreign[:3])}, which no model of ours does")
     import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
 
-    return Bundle(skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path)), metadata)
+    try:
+        model = skops.io.load(path, trusted=TRUSTED_TYPES)
+    except UntrustedTypesFoundException as error:
+        raise UserError(f"{path}: refused: {error}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a skops file of ours: {error}; run dvc repro -f") from None
+    if not isinstance(model, TransformedTargetRegressor):
+        raise UserError(
+            f"{path}: holds a {type(model).__name__}, which train never writes; run dvc repro -f"
+        )
+    return Bundle(model, metadata)
 
 
 def read_metadata(folder):
@@ -135,13 +126,14 @@ def read_metadata(folder):
     path = folder / METADATA_FILE
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
-        found = metadata["format"], metadata["features"]
-        metadata["model_sha256"], metadata["versions"]["scikit-learn"]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run laptop-pricing run, or dvc pull") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: not the metadata of a bundle; run laptop-pricing train") from None
-    if found != (FORMAT, list(FEATURES)):
+    except ValueError:
+        metadata = None
+    whole = isinstance(metadata, dict) and REQUIRED <= metadata.keys()
+    if not whole or not isinstance(metadata["versions"], dict):
+        raise UserError(f"{path}: not the metadata of a bundle; run laptop-pricing train")
+    if (metadata["format"], metadata["features"]) != (FORMAT, list(FEATURES)):
         raise UserError(
             f"{path}: made for other columns or by another version; run laptop-pricing train"
         )
@@ -173,22 +165,3 @@ def _renumber(archive):
         for name in sorted(members):
             file.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), members[name])
     return target.getvalue()
-
-
-def _types(path):
-    """All types that a skops archive names, without making any of them."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            nodes = [json.loads(file.read("schema.json"))]
-    except (zipfile.BadZipFile, KeyError, ValueError):
-        raise UserError(f"{path}: not a skops file; run laptop-pricing train") from None
-    types = set()
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, dict):
-            if "__class__" in node:
-                types.add(f"{node.get('__module__')}.{node['__class__']}")
-            nodes.extend(node.values())
-        elif isinstance(node, list):
-            nodes.extend(node)
-    return types

@@ -74,11 +74,11 @@ def cross_validate(table, params, fit=fit_pipeline):
     ValueError
         If a specification is on both sides of a fold.
     """
-    splits = list(grouped_folds(table["key"], params.folds, params.seeds))
+    splits = list(grouped_folds(table["specification"], params.folds, params.seeds))
     folds, predictions = [], []
     for seed, fold, train, test in tqdm(splits, "Cross-validating", disable=None, leave=False):
         train, test = table.iloc[train], table.iloc[test]
-        shared = set(train["key"]) & set(test["key"])
+        shared = set(train["specification"]) & set(test["specification"])
         if shared:
             raise ValueError(f"{len(shared)} specifications on both sides of fold {fold}")
         model = fit(train, params)
@@ -171,14 +171,16 @@ def learning_curve(table, params):
         One line per share of the training part and fold: ``share``, ``rows`` and the metrics.
         Specifications are drawn whole.
     """
-    splits = list(grouped_folds(table["key"], params.folds, params.seeds[:1]))
+    splits = list(grouped_folds(table["specification"], params.folds, params.seeds[:1]))
     steps = [(share, *split) for share in LEARNING_SHARES for split in splits]
     lines = []
     for share, seed, fold, train, test in tqdm(steps, "Learning curve", disable=None, leave=False):
         train, test = table.iloc[train], table.iloc[test]
-        keys = train["key"].unique()
-        drawn = np.random.default_rng(seed).permutation(keys)[: max(2, round(share * len(keys)))]
-        part = train[train["key"].isin(drawn)]
+        groups = train["specification"].unique()
+        drawn = np.random.default_rng(seed).permutation(groups)[
+            : max(2, round(share * len(groups)))
+        ]
+        part = train[train["specification"].isin(drawn)]
         model = fit_pipeline(part, params)
         lines.append(
             {"share": share, "fold": fold, "rows": len(part)}

@@ -64,7 +64,7 @@ def fit_pipeline(table, params):
     Parameters
     ----------
     table : DataFrame, shape (n_rows, ...)
-        Rows of the processed table: the features, ``price`` in BRL, and ``key``, the group.
+        Rows of the processed table: features, ``price`` in BRL, ``specification`` for the group.
     params : TrainParams
 
     Returns
@@ -99,7 +99,7 @@ def choose_alpha(table, params):
     """
     errors = np.zeros(len(params.alphas))
     folds = GroupKFold(n_splits=params.inner_folds)
-    for train, test in folds.split(table, groups=table["key"]):
+    for train, test in folds.split(table, groups=table["specification"]):
         train, test = table.iloc[train], table.iloc[test]
         encode = build_pipeline().regressor["encode"]
         seen, unseen = encode.fit_transform(train), encode.transform(test)

@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+from pyarrow import ArrowException
 
 from laptop_pricing.data.preprocess import SUMMARY_FILE, TABLE_FILE
 from laptop_pricing.data.schema import TARGET
@@ -91,6 +92,10 @@ def read_processed(workspace):
         summary = json.loads((workspace.processed / SUMMARY_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run laptop-pricing preprocess") from None
+    except (ArrowException, ValueError) as error:
+        raise UserError(
+            f"{path} or {SUMMARY_FILE}: damaged: {error}; run laptop-pricing preprocess"
+        ) from None
     if summary["specifications"] < MIN_SPECIFICATIONS:
         raise UserError(
             f"{path}: {summary['specifications']} different laptops; "

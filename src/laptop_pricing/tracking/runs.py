@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laptop_pricing.data.ingest import SOURCE_FILE
-from laptop_pricing.errors import StepFailed, without_credentials
+from laptop_pricing.errors import StepFailed
 from laptop_pricing.files import checksum
 from laptop_pricing.settings import RAW_FILE
 
@@ -27,8 +27,9 @@ _PIP_REQUIREMENTS = ("numpy", "pandas", "scikit-learn")
 _MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 
@@ -145,7 +146,7 @@ def _dataset(table, summary, source):
     from mlflow.entities import Dataset
     from mlflow.models import infer_signature
 
-    schema = infer_signature(table.drop(columns="key")).inputs
+    schema = infer_signature(table.drop(columns=["key", "specification"])).inputs
     return Dataset(
         name=RAW_FILE,
         digest=summary["raw_md5"],
@@ -225,9 +226,7 @@ def _mlflow_errors(uri):
             warnings.simplefilter("ignore")
             yield
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = str(error)[:300]
         if "Max retries exceeded" in reason:
             reason = "the server does not answer"
-        raise StepFailed(
-            without_credentials(f"not tracked: {uri}: {reason}; run laptop-pricing track later")
-        ) from None
+        raise StepFailed(f"not tracked: {uri}: {reason}; run laptop-pricing track later") from None
