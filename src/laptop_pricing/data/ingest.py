@@ -1,13 +1,10 @@
 """The step ``ingest``: a source (https URL, s3:// URL or path) -> data/raw."""
 
 import errno
-import http.client
 import re
 import shutil
 import threading
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
 from laptop_pricing.data.validate import read_dataset
@@ -17,7 +14,6 @@ from laptop_pricing.files import atomic_path, checksum, write_json
 SOURCE_FILE = "source.json"
 MAX_BYTES = 4 << 30
 _SOCKET_TIMEOUT_S = 10
-_NETWORK_ERRORS = (ConnectionError, TimeoutError)
 
 
 def ingest(source, workspace, params):
@@ -117,16 +113,26 @@ def _copy_path(source, name, target):
 
 
 def _copy_http(source, name, target):
+    import requests
+
     try:
-        with urllib.request.urlopen(source, timeout=_SOCKET_TIMEOUT_S) as stream:
-            size = _write(stream, name, target)
-            expected = stream.headers.get("Content-Length")
-    except urllib.error.HTTPError as error:
-        raise DataUnavailable(f"{name}: the server answered {error.code} {error.reason}") from None
-    except (urllib.error.URLError, http.client.HTTPException, *_NETWORK_ERRORS) as error:
-        raise DataUnavailable(f"{name}: not reachable: {getattr(error, 'reason', error)}") from None
-    if expected is not None and size != int(expected):
-        raise DataUnavailable(f"{name}: broke off after {size:,} of {expected} bytes")
+        with requests.get(source, stream=True, timeout=_SOCKET_TIMEOUT_S) as answer:
+            if not answer.ok:
+                raise DataUnavailable(
+                    f"{name}: the server answered {answer.status_code} {answer.reason}"
+                )
+            _write(answer.iter_content(1 << 16), name, target)
+    except (requests.exceptions.InvalidURL, UnicodeError):
+        raise UserError(f"{name}: not a well-formed address") from None
+    except requests.RequestException as error:
+        raise DataUnavailable(f"{name}: not reachable: {_reason(error)}") from None
+
+
+def _reason(error):
+    """The innermost cause, without the address, which may hold secrets."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _copy_s3(source, name, target):
@@ -143,11 +149,8 @@ def _copy_s3(source, name, target):
         retries={"total_max_attempts": 2},
     )
     try:
-        _write(
-            boto3.client("s3", config=config).get_object(Bucket=bucket, Key=key)["Body"],
-            name,
-            target,
-        )
+        body = boto3.client("s3", config=config).get_object(Bucket=bucket, Key=key)["Body"]
+        _write(body.iter_chunks(1 << 16), name, target)
     except botocore.exceptions.ParamValidationError:
         raise UserError(f"{name}: not a bucket and key that S3 knows") from None
     except botocore.exceptions.ClientError as error:
@@ -155,16 +158,15 @@ def _copy_s3(source, name, target):
         raise DataUnavailable(
             f"{name}: S3 answered {answer['Code']}: {answer.get('Message', '')}"
         ) from None
-    except (botocore.exceptions.BotoCoreError, *_NETWORK_ERRORS) as error:
+    except (botocore.exceptions.BotoCoreError, ConnectionError, TimeoutError) as error:
         raise DataUnavailable(f"{name}: {error}") from None
 
 
-def _write(stream, name, target):
+def _write(blocks, name, target):
     size = 0
     with open(target, "wb") as file:
-        while block := stream.read(1 << 16):
+        for block in blocks:
             size += len(block)
             if size > MAX_BYTES:
                 raise UserError(f"{name}: larger than {MAX_BYTES:,} bytes; expected the laptop CSV")
             file.write(block)
-    return size
