@@ -1,12 +1,16 @@
 """Who may import whom, and what an import may cost: the rules of the package's layout."""
 
 import ast
+import json
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 import laptop_pricing
 
@@ -203,3 +207,15 @@ assert opened == [], opened
     done = _python(program, tmp_path, PACKAGE, *modules)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_defect_9_a_test_that_reaches_beyond_this_machine_fails():
+    with socket.socket() as probe, pytest.raises(AssertionError, match="reaches out to 192.0.2.1"):
+        probe.connect(("192.0.2.1", 80))
+
+
+def test_defect_9_notebooks_define_nothing_that_belongs_into_the_package():
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            lines = cell["source"] if cell["cell_type"] == "code" else []
+            assert not [line for line in lines if re.match(r"\s*(def|class) ", line)], path.name
