@@ -88,6 +88,7 @@ def _check_address(source, name):
     try:
         url = urllib.parse.urlsplit(source)
         good = url.hostname and (url.port or True) and not re.search(r"[\s\x00-\x1f]", source)
+        good = good and (url.scheme != "s3" or url.path.strip("/"))
     except ValueError:
         good = False
     if "@" in source.partition("://")[2].partition("/")[0]:
@@ -141,8 +142,6 @@ def _copy_s3(source, name, target):
     from botocore.config import Config
 
     bucket, _, key = source.removeprefix("s3://").partition("/")
-    if not bucket or not key:
-        raise UserError(f"{name}: expected s3://bucket/path/file.csv")
     config = Config(
         connect_timeout=_SOCKET_TIMEOUT_S,
         read_timeout=_SOCKET_TIMEOUT_S,
