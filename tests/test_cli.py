@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 from laptop_pricing.cli import NAME, main
+from laptop_pricing.errors import UserError
 
 COMMANDS = ("run", "ingest", "preprocess", "train", "track", "predict", "sample", "quote")
 LAPTOP = (
@@ -175,6 +176,12 @@ BAD_COMMANDS = {
     "predict without input": ["predict", "nowhere.csv", "-o", "out.csv"],
     "predict to an unknown ending": ["predict", "params.yaml", "-o", "out.txt"],
     "predict onto its input": ["predict", "params.yaml", "-o", "params.yaml"],
+    "predict into the registered data": [
+        *("predict", "data/processed/laptops.parquet", "-o", "data/raw/laptop-price-brl.csv")
+    ],
+    "predict to a folder": ["predict", "data/processed/laptops.parquet", "-o", "data"],
+    "sample over the registered data": ["sample", "data/raw/laptop-price-brl.csv"],
+    "sample into the models": ["sample", "models/a.csv"],
     "sample of no rows": ["sample", "a.csv", "--rows", "0"],
     "command that does not exist": ["fly"],
 }
@@ -187,6 +194,24 @@ def test_a_mistake_exits_with_2_and_changes_nothing(cli, in_trained, arguments):
     assert code == 2
     assert out == "" and err.strip() and "Traceback" not in err
     assert snapshot(in_trained) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://me:pa/ss@host/x",
+        "https://me:s3cret@word@host",
+        "http://t0ken@host",
+        "s3://a:b c@d/e",
+    ],
+)
+def test_a_message_never_holds_credentials(text):
+    shown = str(UserError(f"{text}: not there"))
+    assert not any(secret in shown for secret in ("pa/ss", "s3cret", "word", "t0ken", "b c"))
+
+
+def test_an_at_sign_in_a_path_is_no_credential():
+    assert str(UserError("https://host/data@v1/a.csv")) == "https://host/data@v1/a.csv"
 
 
 def test_without_params_the_error_says_where_to_go(cli, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from laptop_pricing.files import atomic_path, checksum, write_json, write_text
+from laptop_pricing.files import atomic_path, checksum, short, write_json, write_text
 
 OLD = b"old content"
 
@@ -110,3 +110,8 @@ def test_known_checksum(tmp_path):
     path = tmp_path / "empty"
     path.touch()
     assert checksum(path, "md5") == "d41d8cd98f00b204e9800998ecf8427e"
+
+
+def test_a_path_is_shown_as_the_user_would_type_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert short(tmp_path / "metrics.json") == "metrics.json"

@@ -5,6 +5,7 @@ import re
 import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 try:
     import tomllib
@@ -21,7 +22,7 @@ def pins(name):
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     found = [Requirement(line) for line in lines if re.match(r"[A-Za-z0-9]", line)]
     assert len({pin.name for pin in found}) == len(found), "one version each, on every Python"
-    return {pin.name: pin.specifier for pin in found}
+    return {canonicalize_name(pin.name): pin.specifier for pin in found}
 
 
 def declared(*extras):
@@ -39,7 +40,7 @@ def declared(*extras):
 def test_every_declared_package_is_pinned_within_its_range(name, extras):
     pinned = pins(name)
     for wanted in declared(*extras):
-        (exact,) = pinned[wanted.name]
+        (exact,) = pinned[canonicalize_name(wanted.name)]
         assert exact.operator == "=="
         assert wanted.specifier.contains(exact.version), wanted
 

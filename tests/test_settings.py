@@ -123,7 +123,7 @@ def test_a_bad_value_names_file_key_found_and_allowed(params_file, section, key,
         pytest.param("train", "seeds", [0, -1], "seeds.1", "-1", "equal to 0", id="negative seed"),
         pytest.param("train", "seeds", [2**32], "seeds.0", "4294967296", "4294967296", id="seed"),
         pytest.param("train", "alphas", [1, 0], "alphas.1", "0", "greater than 0", id="alpha of 0"),
-        pytest.param("train", "alphas", ["1e-3"], "alphas.0", "'1e-3'", "number", id="text alpha"),
+        pytest.param("train", "alphas", ["few"], "alphas.0", "'few'", "number", id="text alpha"),
         pytest.param("preprocess", "median_price", [0, 9], "median_price.0", "0", "than 0", id="0"),
     ],
 )
@@ -254,7 +254,13 @@ def test_every_path_of_a_workspace_lies_inside_it(tmp_path):
     assert all(tmp_path in path.parents for path in paths)
 
 
-def test_a_path_is_shown_as_the_user_would_type_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    workspace = Workspace(tmp_path)
-    assert workspace.short(workspace.metrics) == "metrics.json"
+def test_numbers_may_be_written_with_an_exponent_as_dvc_reads_them(params_file):
+    text = yaml.safe_dump({**GOOD, "train": {**GOOD["train"], "alphas": [1]}})
+    params_file.write_text(text.replace("- 1\n", "- 1e-3\n", 1), encoding="utf-8")
+    assert load_params(params_file).train.alphas == (0.001,)
+
+
+def test_a_section_that_stands_twice_is_refused(params_file):
+    text = yaml.safe_dump(GOOD)
+    params_file.write_text(text + "criteria: {R2: 0, MAPE: 1}\n", encoding="utf-8")
+    assert "duplicate key" in _refused(params_file)

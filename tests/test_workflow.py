@@ -17,6 +17,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from laptop_pricing.settings import RAW_FILE
+
 pytestmark = pytest.mark.services
 
 PROJECT = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", ".gitattributes")
@@ -116,6 +118,30 @@ def test_run_goes_from_nothing_to_a_tracked_model(first_run):
     assert "\x1b" not in done.stdout + done.stderr
     for made in ("models/model.skops", "metrics.json", "dvc.lock", "reports/figures/slices.png"):
         assert (root / made).is_file()
+
+
+def test_changed_data_are_announced(trained_project, tmp_path):
+    lines = (trained_project / "data" / "raw" / RAW_FILE).read_text(encoding="utf-8").splitlines()
+    (tmp_path / "fewer.csv").write_text("\n".join(lines[:-20]) + "\n", encoding="utf-8")
+    assert laptop_pricing(trained_project, "ingest", tmp_path / "fewer.csv").returncode == 0
+    done = laptop_pricing(trained_project, "run")
+    assert re.search(r"Data +not those registered before: review git diff data.dvc", done.stdout)
+    assert "data.dvc" in git_status(trained_project)
+
+
+def test_the_cache_gives_the_data_back_without_a_network(trained_project):
+    shutil.rmtree(trained_project / "data")
+    done = laptop_pricing(trained_project, "run", CI="true")
+    assert done.returncode == 0, done.stderr
+    assert git_status(trained_project) == ""
+
+
+def test_another_csv_in_the_raw_folder_is_named(project):
+    (project / "data" / "raw").mkdir(parents=True)
+    (project / "data" / "raw" / "mine.csv").write_text("a\n", encoding="utf-8")
+    done = laptop_pricing(project, "run")
+    assert done.returncode == 2
+    assert f"data/raw: found mine.csv; expected {RAW_FILE}" in done.stderr
 
 
 def test_a_second_run_has_nothing_to_do(first_run):

@@ -5,8 +5,10 @@ Nothing heavy is imported before a command needs it.
 
 import inspect
 import os
+import re
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -14,6 +16,7 @@ import typer
 
 from laptop_pricing.data.schema import SPECIFICATION
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError, without_credentials
+from laptop_pricing.files import short
 
 NAME = "laptop-pricing"
 
@@ -31,12 +34,18 @@ app = typer.Typer(
 
 def main():
     """Run the command line. Exit code 0: done, 1: failed, 2: the user's mistake."""
+    for stream in (sys.stdout, sys.stderr):  # a console of another code page is no reason to fail
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:
         _fail(error, 2)
-    except (StepFailed, OSError) as error:
+    except StepFailed as error:
         _fail(error, 1)
+    except OSError as error:
+        name = re.sub(r"\.([^/\\]+)\.\d+\.part$", r"\1", str(error.filename or ""))
+        _fail(f"{name}: {error.strerror or error}; is it open elsewhere, or the disk full?", 1)
 
 
 def _fail(error, code):
@@ -54,7 +63,22 @@ def _settings():
 
     workspace = find_workspace()
     load_environment(workspace)
-    return workspace, load_params(Path(workspace.short(workspace.root / PARAMS_FILE)))
+    return workspace, load_params(Path(short(workspace.root / PARAMS_FILE)))
+
+
+def _output(path):
+    """`path` as one to write to, outside what the pipeline owns."""
+    from laptop_pricing.settings import find_workspace
+
+    try:
+        owned = find_workspace().owned
+    except UserError:
+        owned = ()
+    if any(path.resolve().is_relative_to(folder) for folder in owned):
+        raise UserError(f"{path}: lies in a folder that the pipeline writes; name another output")
+    if path.is_dir():
+        raise UserError(f"{path}: found a folder; expected the name of a file to write")
+    return path
 
 
 def _step(text):
@@ -83,7 +107,7 @@ def run(
         try:
             result = workflow.run(workspace, params, _step)
         except DataUnavailable as error:
-            if os.environ.get("CI"):
+            if os.environ.get("CI", "").lower() not in ("", "0", "false"):
                 raise
             _warn([error])
             typer.echo(
@@ -122,9 +146,11 @@ def _print_summary(result, params, criteria, sample):
             f"R2 {holdout['R2']:.3f}, MAPE {holdout['MAPE']:.3f} on "
             f"{result.metrics['rows']['held_out']} rows that the model never saw",
         ),
-        ("Model", workspace.short(workspace.models)),
-        ("Plots", workspace.short(workspace.figures)),
+        ("Model", short(workspace.models)),
+        ("Plots", short(workspace.figures)),
     ]
+    if result.data_changed:
+        lines.insert(1, ("Data", "not those registered before: review git diff data.dvc"))
     if result.tracked:
         new = "new run" if result.tracked.new else "tracked before, as run"
         lines.append(("Run", f"{new} {result.tracked.run_id} in {params.track.experiment}"))
@@ -146,12 +172,12 @@ def _print_summary(result, params, criteria, sample):
 
 def _command(name):
     """`name` as it can be typed: with its folder where the environment is not active."""
-    return name if shutil.which(name) else os.path.relpath(Path(sys.executable).parent / name)
+    return name if shutil.which(name) else short(Path(sysconfig.get_path("scripts")) / name)
 
 
 def _how_to_open(workspace, uri):
     if uri == workspace.local_tracking_uri:
-        database = workspace.short(workspace.root / "mlflow.db")
+        database = short(workspace.root / "mlflow.db")
         return f"{_command('mlflow')} ui --backend-store-uri sqlite:///{Path(database).as_posix()}"
     return without_credentials(uri)
 
@@ -165,7 +191,7 @@ def ingest(
 
     workspace, params = _settings()
     found = ingest(source, workspace, params)
-    typer.echo(f"{workspace.short(workspace.raw)}: {found['rows']} rows, md5 {found['md5']}")
+    typer.echo(f"{short(workspace.raw)}: {found['rows']} rows, md5 {found['md5']}")
 
 
 @app.command(epilog=_example("preprocess"))
@@ -177,9 +203,9 @@ def preprocess():
     found = preprocess(workspace, params.preprocess)
     typer.echo(
         f"{found['rows']} rows: {found['rejected']} rejected, {found['duplicates']} duplicates, "
-        f"{found['kept']} kept in {workspace.short(workspace.processed)}"
+        f"{found['kept']} kept in {short(workspace.processed)}"
     )
-    _warn(f"{text}: {n} rows, kept" for text, n in found["contradictions"].items() if n)
+    _warn(f"{text}: {n} kept" for text, n in found["contradictions"].items() if n)
 
 
 @app.command(epilog=_example("train"))
@@ -219,7 +245,7 @@ def predict(
     from laptop_pricing.modeling.predict import predict_file
 
     workspace, _ = _settings()
-    prices, warnings = predict_file(workspace.models, source, output)
+    prices, warnings = predict_file(workspace.models, source, _output(output))
     _warn(warnings)
     typer.echo(f"{output}: {len(prices)} laptops, median price {prices.median():,.0f} BRL")
 
@@ -233,7 +259,7 @@ def sample(
     """Write synthetic laptops in the raw file's spelling, for trying things out."""
     from laptop_pricing.data.sample import SEED, write_sample
 
-    write_sample(output, rows, SEED if seed is None else seed)
+    write_sample(_output(output), rows, SEED if seed is None else seed)
     typer.echo(f"{output}: {rows} synthetic laptops")
 
 
@@ -256,7 +282,7 @@ def _option(column):
         declared = typer.Option(spelled, help=column.description)
     else:
         kind, rule = str, column.rule
-        declared = typer.Option(flag, help=f"{column.description}: {rule}", metavar="TEXT")
+        declared = typer.Option(flag, help=f"{column.description}: {rule}", metavar="")
     return inspect.Parameter(
         column.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -21,5 +21,5 @@ class DataUnavailable(StepFailed):
 
 
 def without_credentials(text):
-    """`text` with the ``user:password@`` of its URLs taken out."""
-    return re.sub(r"//[^/]*@", "//", text)
+    """`text` with the ``user:password@`` or ``token@`` of its URLs taken out."""
+    return re.sub(r"//[^/@:\s]*(:.*)?@", "//", text)

@@ -38,6 +38,14 @@ def atomic_path(target, folder=None):
             part.unlink(missing_ok=True)
 
 
+def short(path):
+    """`path` as the user would type it from the working directory."""
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # on another drive
+        return str(path)
+
+
 def write_text(target, text):
     """Write `text` as UTF-8 with ``\\n`` line ends on every system, whole or not at all."""
     with atomic_path(Path(target)) as part:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from dotenv import load_dotenv
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from laptop_pricing.errors import UserError
+from laptop_pricing.files import short
 
 PARAMS_FILE = "params.yaml"
 RAW_FILE = "laptop-price-brl.csv"
@@ -129,9 +131,11 @@ class Workspace:
     def local_tracking_uri(self):
         return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
 
-    def short(self, path):
-        """`path` as the user would type it from the working directory."""
-        return os.path.relpath(path)
+    @property
+    def owned(self):
+        """The folders that the pipeline writes, and nobody else."""
+        reports = self.root / "reports"
+        return (self.raw.parent, self.processed, self.interim, self.models, reports)
 
 
 def find_workspace(start=None):
@@ -165,7 +169,7 @@ def load_environment(workspace):
     try:
         load_dotenv(path, override=False)
     except UnicodeDecodeError:
-        raise UserError(f"{workspace.short(path)}: not UTF-8; save the file as UTF-8") from None
+        raise UserError(f"{short(path)}: not UTF-8; save the file as UTF-8") from None
 
 
 def load_params(path):
@@ -177,10 +181,10 @@ def load_params(path):
         In one line: the file, the key, what was found and what is allowed.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
     try:
         # Through JSON, since strict pydantic takes a list for a tuple only there.

@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+import sysconfig
+from dataclasses import dataclass, replace
 
 from laptop_pricing.data.ingest import ingest
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
@@ -24,6 +24,7 @@ class Result:
     metrics: dict
     tracked: object
     problem: str
+    data_changed: bool = False
 
 
 def run(workspace, params, say=print):
@@ -50,10 +51,13 @@ def run(workspace, params, say=print):
     """
     if not workspace.raw.is_file():
         obtain_data(workspace, params, say)
+    pointer = workspace.root / "data.dvc"
+    registered = pointer.read_bytes() if pointer.is_file() else b""
     say("Reproducing the pipeline: dvc repro")
     if _dvc(workspace, "repro").returncode:
         raise StepFailed("dvc repro failed for the reason above; mend it and run again")
-    return _finish(workspace, params, say)
+    result = _finish(workspace, params, say)
+    return replace(result, data_changed=pointer.read_bytes() != registered)
 
 
 def run_sample(workspace, params, say=print):
@@ -74,19 +78,29 @@ def run_sample(workspace, params, say=print):
     say("Making the built-in synthetic sample")
     write_sample(scratch.raw, SAMPLE_ROWS)
     say("Cleaning, training and evaluating on the sample")
-    preprocess(scratch, params.preprocess)
+    preprocess(scratch, params.preprocess.model_copy(update={"median_price": (1, 100_000)}))
     train(scratch, params)
     return _finish(scratch, params, say)
 
 
 def obtain_data(workspace, params, say=print):
-    """Fill data/raw from the DVC remote if one is configured, else from the source in params.yaml.
+    """Fill data/raw: from DVC's cache, else from the DVC remote if one is configured, else from
+    the source in params.yaml.
 
     Raises
     ------
     DataUnavailable
         If that one does not have it.
     """
+    others = [path.name for path in workspace.raw.parent.glob("*.csv")]
+    if others:
+        raise UserError(
+            f"data/raw: found {', '.join(others)}; expected {workspace.raw.name}; "
+            "move it elsewhere, then laptop-pricing ingest PATH"
+        )
+    _dvc(workspace, "checkout", "data.dvc", capture=True)
+    if workspace.raw.is_file():
+        return
     remotes = _dvc(workspace, "remote", "list", capture=True)
     if remotes.returncode:
         raise StepFailed(f"dvc remote list: {_last_line(remotes.stderr)}")
@@ -143,15 +157,19 @@ def criteria(metrics, params):
 
 def _dvc(workspace, *arguments, capture=False):
     """DVC of this very environment, whose stages then find our command, activated or not."""
-    folder = str(Path(sys.executable).parent)
+    folder = sysconfig.get_path("scripts")
     environment = os.environ | {"PATH": os.pathsep.join([folder, os.environ.get("PATH", "")])}
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=workspace.root,
-        env=environment,
-        capture_output=capture,
-        text=True,
-    )
+    pipe = subprocess.PIPE if capture else None
+    command = [sys.executable, "-m", "dvc", *arguments]
+    with subprocess.Popen(
+        command, cwd=workspace.root, env=environment, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except KeyboardInterrupt:  # DVC had it, too: let it put its locks away
+            process.wait()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def _last_line(text):

@@ -237,7 +237,7 @@ WRONG_CONTENT = [
     ),
     pytest.param(
         lambda lines: "\n".join([lines[0] + ",colour", *(s + ",red" for s in lines[1:])]).encode(),
-        "column not known: colour",
+        "column not known: 'colour'",
         id="extra column",
     ),
     pytest.param(

@@ -142,7 +142,7 @@ def test_without_the_processed_table_nothing_is_trained(workspace, params, missi
     if missing != "data/processed":
         preprocess(workspace, params.preprocess)
         (workspace.processed / missing).unlink()
-    with pytest.raises(UserError, match="no such file; run laptop-pricing preprocess") as caught:
+    with pytest.raises(UserError, match="no such file; run dvc repro") as caught:
         train(workspace, params)
     assert str(workspace.processed) in str(caught.value) and "\n" not in str(caught.value)
     assert _written(workspace) == []

@@ -10,7 +10,7 @@ from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, DATASET_CONTRADI
 from laptop_pricing.data.split import specification_key
 from laptop_pricing.data.validate import read_dataset, validate
 from laptop_pricing.errors import UserError
-from laptop_pricing.files import atomic_path, checksum, write_json, write_text
+from laptop_pricing.files import atomic_path, checksum, short, write_json, write_text
 
 TABLE_FILE = "laptops.parquet"
 REJECTED_FILE = "rejected.csv"
@@ -53,10 +53,10 @@ def preprocess(workspace, params):
         first = failures.iloc[0]
         cell = f"{first['column']} {first['value']!r}" if first["column"] else "the row"
         raise UserError(
-            f"{workspace.short(workspace.raw)}: {rejected} of {len(text)} rows rejected, more than "
+            f"{short(workspace.raw)}: {rejected} of {len(text)} rows rejected, more than "
             f"preprocess.max_rejected = {params.max_rejected:g}; the first is row {first['row']}: "
             f"found {cell}; expected {first['rule']}; "
-            f"see {workspace.short(folder / REJECTED_FILE)}"
+            f"see {short(folder / REJECTED_FILE)}"
         )
 
     duplicated = table.duplicated()

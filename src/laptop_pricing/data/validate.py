@@ -36,15 +36,16 @@ def read_csv(path):
             lines = csv.reader(file, strict=True)
             rows = []
             for row in lines:
+                if not row:  # an empty line
+                    continue
                 if not rows:
                     _check_header(path, row)
-                elif row and len(row) != len(rows[0]):
+                elif len(row) != len(rows[0]):
                     raise UserError(
                         f"{path}: line {lines.line_num} has {len(row)} cells; "
                         f"expected {len(rows[0])} as in the header; mend that line"
                     )
-                if row:
-                    rows.append(row)
+                rows.append(row)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -106,7 +107,7 @@ def read_dataset(path, median_price):
     text = read_csv(path)
     expected = [column.raw_name for column in COLUMNS]
     missing = [name for name in expected if name not in text]
-    extra = [str(name) for name in text if name not in expected]
+    extra = [repr(name) for name in text if name not in expected]
     if missing:
         raise UserError(f"{path}: column missing: {', '.join(missing)}; expected the published CSV")
     if extra:
@@ -190,7 +191,8 @@ def _read_parquet(path):
     import pyarrow
 
     try:
-        return pd.read_parquet(path).reset_index(drop=True)
+        found = pd.read_parquet(path)
+        return found.reset_index(drop=found.index.names == [None])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pyarrow.ArrowException, OSError) as error:

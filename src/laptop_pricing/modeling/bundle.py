@@ -86,7 +86,7 @@ def load_bundle(folder):
     metadata = read_metadata(folder)
     path = folder / MODEL_FILE
     if not path.is_file():
-        raise UserError(f"{path}: no such file; run laptop-pricing train")
+        raise UserError(f"{path}: no such file; run dvc repro -f")
     found = checksum(path, "sha256")
     if found != metadata["model_sha256"]:
         raise UserError(
@@ -97,7 +97,7 @@ def load_bundle(folder):
     if ours.split(".")[:2] != theirs.split(".")[:2]:
         raise UserError(
             f"{path}: made by scikit-learn {theirs}, found {ours}; "
-            "install requirements.txt or run laptop-pricing train"
+            "install requirements.txt or run dvc repro -f"
         )
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -132,11 +132,9 @@ def read_metadata(folder):
         metadata = None
     whole = isinstance(metadata, dict) and REQUIRED <= metadata.keys()
     if not whole or not isinstance(metadata["versions"], dict):
-        raise UserError(f"{path}: not the metadata of a bundle; run laptop-pricing train")
+        raise UserError(f"{path}: not the metadata of a bundle; run dvc repro -f")
     if (metadata["format"], metadata["features"]) != (FORMAT, list(FEATURES)):
-        raise UserError(
-            f"{path}: made for other columns or by another version; run laptop-pricing train"
-        )
+        raise UserError(f"{path}: made for other columns or by another version; run dvc repro -f")
     return metadata
 
 

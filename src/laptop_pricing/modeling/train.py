@@ -91,11 +91,9 @@ def read_processed(workspace):
         table = pd.read_parquet(path)
         summary = json.loads((workspace.processed / SUMMARY_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; run laptop-pricing preprocess") from None
+        raise UserError(f"{error.filename}: no such file; run dvc repro") from None
     except (ArrowException, ValueError) as error:
-        raise UserError(
-            f"{path} or {SUMMARY_FILE}: damaged: {error}; run laptop-pricing preprocess"
-        ) from None
+        raise UserError(f"{path} or {SUMMARY_FILE}: damaged: {error}; run dvc repro") from None
     if summary["specifications"] < MIN_SPECIFICATIONS:
         raise UserError(
             f"{path}: {summary['specifications']} different laptops; "

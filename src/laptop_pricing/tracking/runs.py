@@ -1,4 +1,4 @@
-"""The workspace's result -> an MLflow run, once per model, now or later.
+"""The workspace's result -> an MLflow run, once per result, now or later.
 
 MLflow is imported only here and only when called, since that takes seconds. The calls are those
 that servers from 2.7 on understand: the model goes to the run as a folder, not by ``log_model``.
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laptop_pricing.data.ingest import SOURCE_FILE
-from laptop_pricing.errors import StepFailed
+from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import checksum
 from laptop_pricing.settings import RAW_FILE
 
-MODEL_TAG = "model_sha256"
+RESULT_TAG = "metadata_sha256"
 ARTIFACTS = "mlartifacts"
 _PIP_REQUIREMENTS = ("numpy", "pandas", "scikit-learn")
 
@@ -47,7 +47,9 @@ class TrackedRun:
 def track(workspace, params):
     """Log params, metrics, dataset, plots and model as one finished MLflow run.
 
-    A model that has its run already, by SHA-256, is not logged again.
+    A result that has its run already is not logged again. Results are told apart by the SHA-256 of
+    metadata.json, which names the model's own and holds its metrics: the same model evaluated in
+    another way is another result.
 
     Parameters
     ----------
@@ -67,27 +69,33 @@ def track(workspace, params):
         If the server cannot be reached or refuses: one line. A run that was begun is marked as
         failed, and a later call logs anew.
     """
-    from laptop_pricing.modeling.bundle import load_bundle
+    from laptop_pricing.modeling.bundle import METADATA_FILE, load_bundle
     from laptop_pricing.modeling.train import read_processed
 
     bundle = load_bundle(workspace.models)
     table, summary = read_processed(workspace)
+    for made in (workspace.figures, workspace.plots, workspace.metrics):
+        if not made.exists():
+            raise UserError(f"{made}: not there; run dvc repro")
     uri = workspace.tracking_uri
+    if "://" not in uri and uri != "databricks":
+        raise UserError(f"MLFLOW_TRACKING_URI: found {uri!r}; expected http://host:port")
     with _mlflow_errors(uri):
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
         experiment_id = _experiment(client, workspace, params.track.experiment)
-        sha256 = bundle.metadata["model_sha256"]
+        sha256 = checksum(workspace.models / METADATA_FILE, "sha256")
         known = client.search_runs(
             [experiment_id],
-            f"tags.{MODEL_TAG} = '{sha256}' and attributes.status = 'FINISHED'",
+            f"tags.{RESULT_TAG} = '{sha256}' and attributes.status = 'FINISHED'",
             max_results=1,
         )
         if known:
             return TrackedRun(known[0].info.run_id, params.track.experiment, uri, new=False)
-        tags = _tags(workspace, sha256)
-        run = client.create_run(experiment_id, tags=tags, run_name=f"ridge-{sha256[:8]}")
+        model = bundle.metadata["model_sha256"]
+        tags = _tags(workspace) | {RESULT_TAG: sha256, "model_sha256": model}
+        run = client.create_run(experiment_id, tags=tags, run_name=f"ridge-{model[:8]}")
         run_id = run.info.run_id
         try:
             _log(client, run_id, workspace, bundle, table, summary, tags)
@@ -99,11 +107,16 @@ def track(workspace, params):
 
 
 def _experiment(client, workspace, name):
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
     local = workspace.tracking_uri == workspace.local_tracking_uri
     folder = (workspace.root / ARTIFACTS).as_uri() if local else None
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if local and found.artifact_location != folder:
+            raise UserError(
+                f"mlflow.db keeps its files in {found.artifact_location}, not in {folder}; "
+                "move the project back, or move mlflow.db away to begin anew"
+            )
+        return found.experiment_id
     return client.create_experiment(name, artifact_location=folder)
 
 
@@ -123,8 +136,7 @@ def _log(client, run_id, workspace, bundle, table, summary, tags):
     dataset = _dataset(table, summary, tags["data_source"])
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
     for folder in (workspace.figures, workspace.plots):
-        if folder.is_dir():
-            client.log_artifacts(run_id, str(folder), f"plots/{folder.name}")
+        client.log_artifacts(run_id, str(folder), f"plots/{folder.name}")
     for file in (workspace.metrics, workspace.processed / "summary.json"):
         client.log_artifact(run_id, str(file))
     client.log_artifacts(run_id, str(workspace.models), "bundle")
@@ -176,9 +188,9 @@ def _save_model(bundle, table, folder):
     )
 
 
-def _tags(workspace, sha256):
+def _tags(workspace):
     """What ties the run to code and data."""
-    tags = {MODEL_TAG: sha256, "data_source": _data_source(workspace)}
+    tags = {"data_source": _data_source(workspace)}
     commit = _git(workspace, "rev-parse", "HEAD")
     if commit:
         tags["mlflow.source.git.commit"] = commit
@@ -204,7 +216,12 @@ def _data_source(workspace):
 def _git(workspace, *arguments):
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=workspace.root, capture_output=True, text=True, timeout=30
+            ["git", *arguments],
+            cwd=workspace.root,
+            capture_output=True,
+            timeout=30,
+            encoding="utf-8",
+            errors="replace",
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
