@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from laptop_pricing.cli import NAME, main
+from laptop_pricing import NAME
+from laptop_pricing.cli import main
 from laptop_pricing.errors import UserError
 
 COMMANDS = ("run", "ingest", "preprocess", "train", "track", "predict", "sample", "quote")

@@ -24,6 +24,7 @@ LEVELS = (
     ("modeling",),
     ("tracking",),
     ("workflow", "serving"),
+    ("summary",),
     ("cli",),
     ("__main__",),
 )

@@ -6,19 +6,16 @@ Nothing heavy is imported before a command needs it.
 import inspect
 import os
 import re
-import shutil
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
+from laptop_pricing import NAME
 from laptop_pricing.data.schema import SPECIFICATION
-from laptop_pricing.errors import DataUnavailable, StepFailed, UserError, without_credentials
+from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
 from laptop_pricing.files import short
-
-NAME = "laptop-pricing"
 
 app = typer.Typer(
     name=NAME,
@@ -101,6 +98,7 @@ def run(
     Exit code 1 if the success criteria of params.yaml are missed.
     """
     from laptop_pricing import workflow
+    from laptop_pricing.summary import print_summary
 
     workspace, params = _settings()
     if not sample:
@@ -118,68 +116,9 @@ def run(
             sample = True
     if sample:
         result = workflow.run_sample(workspace, params, _step)
-    met = _print_summary(result, params, workflow.criteria(result.metrics, params), sample)
-    if not met and not sample:
+    print_summary(result, params, sample)
+    if not sample and not all(met for *_, met in workflow.criteria(result.metrics, params)):
         raise StepFailed("the success criteria of params.yaml are missed")
-
-
-def _print_summary(result, params, criteria, sample):
-    data, cv, workspace = result.data, result.metrics["cv"], result.workspace
-    lines = [
-        (
-            "Rows",
-            f"{data['rows']} read, {data['duplicates']} duplicates, {data['rejected']} rejected, "
-            f"{data['kept']} kept ({data['specifications']} different laptops)",
-        )
-    ]
-    for name, mean, spread, promised, met in criteria:
-        word, colour = ("met", "green") if met else ("missed", "red")
-        if sample:
-            word, colour = f"{word}, not enforced", None
-        verdict = typer.style(f"{promised} {word}", fg=colour)
-        lines.append((name, f"{mean:.3f} ± {spread:.3f}   {verdict}"))
-    mae, holdout = cv["MAE"], result.metrics["holdout"]
-    lines += [
-        ("MAE", f"{mae['mean']:,.0f} ± {mae['sd']:,.0f} BRL"),
-        (
-            "Hold-out",
-            f"R2 {holdout['R2']:.3f}, MAPE {holdout['MAPE']:.3f} on "
-            f"{result.metrics['rows']['held_out']} rows that the model never saw",
-        ),
-        ("Model", short(workspace.models)),
-        ("Plots", short(workspace.figures)),
-    ]
-    if result.data_changed:
-        lines.insert(1, ("Data", "not those registered before: review git diff data.dvc"))
-    if result.tracked:
-        new = "new run" if result.tracked.new else "tracked before, as run"
-        lines.append(("Run", f"{new} {result.tracked.run_id} in {params.track.experiment}"))
-        lines.append(("Look at it", _how_to_open(workspace, result.tracked.uri)))
-    else:
-        lines.append(("Run", typer.style(result.problem, fg="yellow")))
-    if not sample:
-        lines.append(("Next", f"{_command(NAME)} quote --help"))
-    prefix = typer.style("[sample] ", fg="yellow") if sample else ""
-    typer.echo(prefix)
-    for label, text in lines:
-        typer.echo(f"{prefix}{typer.style(f'{label:<11}', bold=True)}{text}")
-    if sample:
-        typer.echo(
-            f"{prefix}All figures are the synthetic sample's: they say nothing about laptops."
-        )
-    return all(met for *_, met in criteria)
-
-
-def _command(name):
-    """`name` as it can be typed: with its folder where the environment is not active."""
-    return name if shutil.which(name) else short(Path(sysconfig.get_path("scripts")) / name)
-
-
-def _how_to_open(workspace, uri):
-    if uri == workspace.local_tracking_uri:
-        database = short(workspace.root / "mlflow.db")
-        return f"{_command('mlflow')} ui --backend-store-uri sqlite:///{Path(database).as_posix()}"
-    return without_credentials(uri)
 
 
 @app.command(epilog=_example("ingest https://example.org/laptops.csv"))
@@ -223,13 +162,14 @@ def train():
 @app.command(epilog=_example("track"))
 def track():
     """Log the workspace's model, metrics and plots as an MLflow run, once per model."""
+    from laptop_pricing.summary import how_to_open
     from laptop_pricing.tracking.runs import track
 
     workspace, params = _settings()
     tracked = track(workspace, params)
     said = "new run" if tracked.new else "this model has its run already:"
     typer.echo(f"{said} {tracked.run_id} in {tracked.experiment}")
-    typer.echo(f"Look at it: {_how_to_open(workspace, tracked.uri)}")
+    typer.echo(f"Look at it: {how_to_open(workspace, tracked.uri)}")
 
 
 @app.command(epilog=_example("predict laptops.csv -o priced.csv"))

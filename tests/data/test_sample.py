@@ -5,10 +5,11 @@ import csv
 import pytest
 
 from laptop_pricing.data import sample
+from laptop_pricing.data.read import read_dataset
 from laptop_pricing.data.sample import sample_blocks, write_sample
 from laptop_pricing.data.schema import COLUMNS
 from laptop_pricing.data.split import specification_key
-from laptop_pricing.data.validate import read_dataset, validate
+from laptop_pricing.data.validate import validate
 from laptop_pricing.files import checksum
 
 HEADER = [column.raw_name for column in COLUMNS]

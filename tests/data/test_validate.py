@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from laptop_pricing.data.read import fill_default, read_csv, read_dataset, read_laptops
 from laptop_pricing.data.schema import COLUMNS, ROW_RULES, SPECIFICATION
-from laptop_pricing.data.validate import (
-    fill_default,
-    read_csv,
-    read_dataset,
-    read_laptops,
-    validate,
-)
+from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
 
 BY_NAME = {column.name: column for column in COLUMNS}

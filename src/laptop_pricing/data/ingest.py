@@ -7,7 +7,7 @@ import threading
 import urllib.parse
 from pathlib import Path
 
-from laptop_pricing.data.validate import read_dataset
+from laptop_pricing.data.read import read_dataset
 from laptop_pricing.errors import DataUnavailable, UserError, without_credentials
 from laptop_pricing.files import atomic_path, checksum, write_json
 

@@ -6,9 +6,10 @@ with their reason, exact duplicates are removed and counted, contradictions are 
 
 import csv
 
+from laptop_pricing.data.read import read_dataset
 from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, DATASET_CONTRADICTIONS, FEATURES
 from laptop_pricing.data.split import specification_key
-from laptop_pricing.data.validate import read_dataset, validate
+from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path, checksum, short, write_json, write_text
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from laptop_pricing.data.read import fill_default, read_laptops
 from laptop_pricing.data.schema import CONTRADICTIONS, SPECIFICATION
-from laptop_pricing.data.validate import fill_default, read_laptops, validate
+from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path
 from laptop_pricing.modeling.bundle import load_bundle
