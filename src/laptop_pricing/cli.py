@@ -22,10 +22,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Price used laptops: from the raw CSV to a validated table, a Ridge model, tracked runs."
-    f"\n\nStart with: [bold]{NAME} run[/bold]",
+    f"\n\nStart with: {NAME} run",
 )
 
 
@@ -52,7 +52,7 @@ def _fail(error, code):
 
 
 def _example(command):
-    return f"Example: [bold]{NAME} {command}[/bold]"
+    return f"Example: {NAME} {command}"
 
 
 def _settings():
@@ -93,9 +93,10 @@ def run(
         bool, typer.Option("--sample", help="Use the built-in synthetic sample, in .scratch/.")
     ] = False,
 ):
-    """Do the whole job: get the data if there is none, dvc repro, track, and sum up.
+    """Do the whole job, from the data to a tracked model.
 
-    Exit code 1 if the success criteria of params.yaml are missed.
+    Gets the data if there is none, runs dvc repro, tracks the result and sums it up. Exit code 1
+    if the success criteria of params.yaml are missed.
     """
     from laptop_pricing import workflow
     from laptop_pricing.summary import print_summary
@@ -161,7 +162,10 @@ def train():
 
 @app.command(epilog=_example("track"))
 def track():
-    """Log the workspace's model, metrics and plots as an MLflow run, once per model."""
+    """Log the result as an MLflow run, once.
+
+    Model, metrics, plots, dataset and params go to MLFLOW_TRACKING_URI, or to a local database.
+    """
     from laptop_pricing.summary import how_to_open
     from laptop_pricing.tracking.runs import track
 
@@ -181,7 +185,10 @@ def predict(
         Path, typer.Option("--output", "-o", metavar="OUT", help="CSV or Parquet to write.")
     ],
 ):
-    """Price the laptops of a file: its columns, and predicted_price in BRL."""
+    """Price the laptops of a file.
+
+    OUT has the columns of IN, and predicted_price in BRL.
+    """
     from laptop_pricing.modeling.predict import predict_file
 
     workspace, _ = _settings()
@@ -196,7 +203,10 @@ def sample(
     rows: Annotated[int, typer.Option(min=1, max=10_000_000)] = 1000,
     seed: Annotated[Optional[int], typer.Option(min=0, max=2**32 - 1)] = None,
 ):
-    """Write synthetic laptops in the raw file's spelling, for trying things out."""
+    """Write synthetic laptops, to try things out.
+
+    They have the raw file's columns and spelling.
+    """
     from laptop_pricing.data.sample import SEED, write_sample
 
     write_sample(_output(output), rows, SEED if seed is None else seed)
@@ -222,7 +232,7 @@ def _option(column):
         declared = typer.Option(spelled, help=column.description)
     else:
         kind, rule = str, column.rule
-        declared = typer.Option(flag, help=f"{column.description}: {rule}", metavar="")
+        declared = typer.Option(flag, help=f"{column.description}: {rule}", metavar="VALUE")
     return inspect.Parameter(
         column.name,
         inspect.Parameter.KEYWORD_ONLY,
