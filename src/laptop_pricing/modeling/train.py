@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 from pyarrow import ArrowException
+from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.preprocess import SUMMARY_FILE, TABLE_FILE
 from laptop_pricing.data.schema import TARGET
@@ -24,6 +25,7 @@ from laptop_pricing.modeling.plots import save_plots
 MIN_SPECIFICATIONS = 50
 
 
+@threadpool_limits.wrap(limits=1)  # sums in the same order on any number of cores
 def train(workspace, params):
     """Evaluate, fit without the hold-out, and write the bundle, the metrics and the plots.
 
