@@ -121,7 +121,7 @@ def _finish(workspace, params, say):
     tracked, problem = None, ""
     try:
         tracked = track(workspace, params)
-    except StepFailed as error:
+    except (StepFailed, UserError) as error:  # the model is there: say so, and track later
         problem = str(error)
     return Result(
         workspace=workspace,
