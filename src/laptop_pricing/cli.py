@@ -171,7 +171,7 @@ def track():
 
     workspace, params = _settings()
     tracked = track(workspace, params)
-    said = "new run" if tracked.new else "this model has its run already:"
+    said = "new run" if tracked.new else "this result has its run already:"
     typer.echo(f"{said} {tracked.run_id} in {tracked.experiment}")
     typer.echo(f"Look at it: {how_to_open(workspace, tracked.uri)}")
 
