@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.sample import write_sample
 from laptop_pricing.settings import PARAMS_FILE, Workspace, load_params
@@ -33,6 +34,13 @@ def _no_outside_network(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Small sums are slower on several threads, and much slower where the cores are busy."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

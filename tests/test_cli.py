@@ -13,7 +13,18 @@ from laptop_pricing import NAME
 from laptop_pricing.cli import main
 from laptop_pricing.errors import UserError
 
-COMMANDS = ("run", "ingest", "preprocess", "train", "track", "predict", "sample", "quote")
+COMMANDS = (
+    "run",
+    "ingest",
+    "preprocess",
+    "train",
+    "track",
+    "predict",
+    "sample",
+    "compare",
+    "reproduce",
+    "quote",
+)
 LAPTOP = (
     "--brand=dell --processor-brand=intel --processor-name=core_i5 --ram-gb=8 --ram-type=ddr4 "
     "--ssd=512 --hdd=0 --os=windows --os-bit=64-bit --graphic-card-gb=0 --weight=casual "
@@ -122,7 +133,15 @@ def test_sample_writes_what_was_asked_for(cli, tmp_path, monkeypatch):
 def test_quote_prints_a_price(cli, in_trained):
     code, out, _ = cli(*laptop())
     assert code == 0
-    assert re.fullmatch(r"[\d,]+ BRL\n", out)
+    first, *lines = out.splitlines()
+    assert re.fullmatch(r"[\d,]+ BRL   90 % of such laptops: [\d,]+ to [\d,]+ BRL", first)
+    assert out.isascii() and not any(line != line.rstrip() for line in lines)
+    product = float(re.search(r"average laptop is ([\d,]+) BRL", out)[1].replace(",", ""))
+    for factor in re.findall(r" x (\d\.\d{3})", out):
+        product *= float(factor)
+    price = float(first.split()[0].replace(",", ""))
+    assert product == pytest.approx(price, rel=0.01)
+    assert "Offers" not in out
 
 
 def test_quote_does_not_mind_case_spaces_and_units(cli, in_trained):

@@ -23,7 +23,7 @@ LEVELS = (
     ("data",),
     ("modeling",),
     ("tracking",),
-    ("workflow", "serving"),
+    ("workflow", "reproduce", "serving"),
     ("summary",),
     ("cli",),
     ("__main__",),

@@ -22,7 +22,13 @@ PROJECT_PARAMS = Path(__file__).resolve().parent.parent / PARAMS_FILE
 GOOD = {
     "ingest": {"source": "laptops.csv", "timeout_s": 2.5},
     "preprocess": {"max_rejected": 0, "median_price": [2000, 15000]},
-    "train": {"alphas": [0.1, 30], "folds": 5, "inner_folds": 4, "seeds": [0, 7]},
+    "train": {
+        "crossed": ["ram_type", "brand"],
+        "alphas": [0.1, 30],
+        "folds": 5,
+        "inner_folds": 4,
+        "seeds": [0, 7],
+    },
     "criteria": {"R2": 0.6, "MAPE": 0.15},
     "track": {"experiment": "laptops"},
 }
@@ -54,11 +60,18 @@ def test_a_good_file_becomes_settings(params_file):
     assert params.ingest.timeout_s == 2.5
     assert params.preprocess.max_rejected == 0
     assert params.preprocess.median_price == (2000, 15000)
+    assert params.train.crossed == ("ram_type", "brand")
     assert params.train.alphas == (0.1, 30)
     assert (params.train.folds, params.train.inner_folds) == (5, 4)
     assert params.train.seeds == (0, 7)
     assert (params.criteria.R2, params.criteria.MAPE) == (0.6, 0.15)
     assert params.track.experiment == "laptops"
+
+
+def test_no_field_has_to_be_crossed(params_file):
+    content = {**GOOD, "train": {**GOOD["train"], "crossed": []}}
+    params_file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert load_params(params_file).train.crossed == ()
 
 
 def test_the_projects_own_params_load():
@@ -95,6 +108,9 @@ def test_settings_are_frozen(params_file):
         pytest.param("preprocess", "median_price", [2, 2], "lower one first", id="range empty"),
         pytest.param("preprocess", "median_price", [1, 2, 3], "at most 2", id="range of three"),
         pytest.param("preprocess", "median_price", 2000, "valid array", id="range of one number"),
+        pytest.param("train", "crossed", ["os", "os"], "differ from each other", id="field twice"),
+        pytest.param("train", "crossed", "brand", "valid array", id="crossed not a list"),
+        pytest.param("train", "crossed", None, "valid array", id="crossed nothing at all"),
         pytest.param("train", "alphas", [], "at least 1", id="no alpha"),
         pytest.param("train", "alphas", [1, 1.0], "differ from each other", id="alpha twice"),
         pytest.param("train", "alphas", 1, "valid array", id="alpha not a list"),
@@ -122,9 +138,15 @@ def test_a_bad_value_names_file_key_found_and_allowed(params_file, section, key,
     [
         pytest.param("train", "seeds", [0, -1], "seeds.1", "-1", "equal to 0", id="negative seed"),
         pytest.param("train", "seeds", [2**32], "seeds.0", "4294967296", "4294967296", id="seed"),
-        pytest.param("train", "alphas", [1, 0], "alphas.1", "0", "greater than 0", id="alpha of 0"),
+        pytest.param("train", "alphas", [1, 0], "alphas.1", "0", "equal to 0.001", id="alpha of 0"),
         pytest.param("train", "alphas", ["few"], "alphas.0", "'few'", "number", id="text alpha"),
         pytest.param("preprocess", "median_price", [0, 9], "median_price.0", "0", "than 0", id="0"),
+        pytest.param(
+            "train", "crossed", ["os", "ram"], "crossed.1", "'ram'", "'ram_gb'", id="field"
+        ),
+        pytest.param("train", "crossed", ["Brand"], "crossed.0", "'Brand'", "'brand'", id="case"),
+        pytest.param("train", "crossed", ["price"], "crossed.0", "'price'", "'brand'", id="target"),
+        pytest.param("train", "crossed", [1], "crossed.0", "1", "'brand'", id="number for a field"),
     ],
 )
 def test_a_bad_item_of_a_list_is_named(params_file, section, key, value, place, found, allowed):
@@ -145,7 +167,7 @@ def test_an_unknown_section_is_refused_and_the_known_ones_are_named(params_file)
 def test_an_unknown_key_is_refused_and_the_known_ones_are_named(params_file, key):
     content = {**GOOD, "train": {**GOOD["train"], key: 5}}
     params_file.write_text(yaml.safe_dump(content), encoding="utf-8")
-    expected = f"train.{key}: unknown key; allowed: alphas, folds, inner_folds, seeds"
+    expected = f"train.{key}: unknown key; allowed: crossed, alphas, folds, inner_folds, seeds"
     assert _refused(params_file) == expected
 
 

@@ -15,7 +15,7 @@ import typer
 from laptop_pricing import NAME
 from laptop_pricing.data.schema import SPECIFICATION
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
-from laptop_pricing.files import short
+from laptop_pricing.files import short, write_text
 
 app = typer.Typer(
     name=NAME,
@@ -176,6 +176,22 @@ def track():
     typer.echo(f"Look at it: {how_to_open(workspace, tracked.uri)}")
 
 
+@app.command(epilog=_example("reproduce HEAD~1"))
+def reproduce(
+    revision: Annotated[str, typer.Argument(help="A commit, branch or tag.")] = "HEAD",
+):
+    """Run a commit's pipeline again, and compare with what it promises.
+
+    In a temporary folder, with that commit's code and data. Exit code 1 if dvc.lock or
+    metrics.json come out differently.
+    """
+    from laptop_pricing.reproduce import reproduce
+
+    workspace, _ = _settings()
+    same = reproduce(workspace, revision, _step, lambda text: _warn([text]))
+    typer.echo(f"identical: {same}")
+
+
 @app.command(epilog=_example("predict laptops.csv -o priced.csv"))
 def predict(
     source: Annotated[
@@ -187,14 +203,16 @@ def predict(
 ):
     """Price the laptops of a file.
 
-    OUT has the columns of IN, and predicted_price in BRL.
+    OUT has the columns of IN, and in BRL predicted_price with its 90 % interval, price_low and
+    price_high.
     """
-    from laptop_pricing.modeling.predict import predict_file
+    from laptop_pricing.modeling.predict import PREDICTION, predict_file
 
     workspace, _ = _settings()
     prices, warnings = predict_file(workspace.models, source, _output(output))
     _warn(warnings)
-    typer.echo(f"{output}: {len(prices)} laptops, median price {prices.median():,.0f} BRL")
+    middle = prices[PREDICTION].median()
+    typer.echo(f"{output}: {len(prices)} laptops, median price {middle:,.0f} BRL")
 
 
 @app.command(epilog=_example("sample laptops.csv --rows 1000"))
@@ -213,15 +231,49 @@ def sample(
     typer.echo(f"{output}: {rows} synthetic laptops")
 
 
-def quote(**answers):
-    """Price one laptop. What the seller does not know may be left out where a default is shown."""
-    from laptop_pricing.modeling import predict
+@app.command(epilog=_example("compare -o comparison.md"))
+def compare(
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="OUT", help="CSV or Markdown to write."),
+    ] = None,
+):
+    """Compare the steps of the model and its challengers, the boosted trees.
 
+    All go through the same folds with the same number of tries; half an hour in all. The trees are
+    an optional extra: pip install -r requirements-boosters.txt
+    """
+    from laptop_pricing.modeling.compare import compare
+    from laptop_pricing.modeling.train import read_processed
+    from laptop_pricing.summary import comparison_lines
+
+    workspace, params = _settings()
+    output = output and _output(output)
+    table, _ = read_processed(workspace)
+    found = compare(table, params.train, _step)
+    lines = comparison_lines(found)
+    typer.echo("\n" + "\n".join(lines))
+    if output:
+        csv = found.round(6).to_csv(index=False, lineterminator="\n")
+        write_text(output, csv if output.suffix.lower() == ".csv" else "\n".join(lines) + "\n")
+
+
+def quote(margin, risk, **answers):
+    """Price one laptop: the price, its 90 % interval, and what raised or lowered it.
+
+    What the seller does not know may be left out where a default is shown. With --margin also the
+    highest offer for the laptop.
+    """
+    from laptop_pricing.modeling import predict
+    from laptop_pricing.summary import print_quote
+
+    if risk is not None and margin is None:
+        raise UserError("--risk: found no --margin; give both, or --margin alone")
     cells = {name: str(value) for name, value in answers.items() if value is not None}
     workspace, _ = _settings()
-    price, warnings = predict.quote(workspace.models, cells)
-    _warn(warnings)
-    typer.echo(f"{price:,.0f} BRL")
+    found = predict.quote(workspace.models, cells, margin, risk)
+    _warn(found.warnings)
+    print_quote(found, margin)
 
 
 def _option(column):
@@ -241,13 +293,24 @@ def _option(column):
     )
 
 
-_options = [_option(column) for column in SPECIFICATION]
+def _share(name, text, low, high):
+    declared = typer.Option(f"--{name}", min=low, max=high, metavar="SHARE", help=text)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(
+        name, kind, default=None, annotation=Annotated[Optional[float], declared]
+    )
+
+
+_options = [_option(column) for column in SPECIFICATION] + [
+    _share("margin", "Wanted share of the selling price, such as 0.2: shows the offers.", 0, 0.95),
+    _share("risk", "Accepted share of deals that miss the margin, such as 0.1.", 0.01, 0.99),
+]
 quote.__signature__ = inspect.Signature(_options)
 quote.__annotations__ = {option.name: option.annotation for option in _options}
 app.command(
     epilog=_example(
         "quote --brand dell --processor-brand intel --processor-name 'core i5' --ram-gb 8 "
         "--ram-type ddr4 --ssd 512 --hdd 0 --os windows --os-bit 64-bit --graphic-card-gb 0 "
-        "--weight casual --warranty 1 --no-touchscreen"
+        "--weight casual --warranty 1 --no-touchscreen --margin 0.2"
     )
 )(quote)

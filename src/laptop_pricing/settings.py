@@ -4,13 +4,14 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from dotenv import load_dotenv
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import short
 
@@ -31,6 +32,7 @@ def _distinct(values):
 
 
 Positive = Annotated[float, Field(gt=0)]
+Penalty = Annotated[float, Field(ge=0.001)]  # below, equal columns leave no unique Ridge
 Folds = Annotated[int, Field(ge=2, le=50)]
 
 
@@ -49,7 +51,8 @@ class PreprocessParams(_Section):
 
 
 class TrainParams(_Section):
-    alphas: Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(_distinct)]
+    crossed: Annotated[tuple[Literal[FEATURES], ...], AfterValidator(_distinct)]
+    alphas: Annotated[tuple[Penalty, ...], Field(min_length=1), AfterValidator(_distinct)]
     folds: Folds
     inner_folds: Folds
     seeds: Annotated[

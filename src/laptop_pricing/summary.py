@@ -1,5 +1,6 @@
-"""The summary of a run of the project, as its user reads it."""
+"""What a run of the project and a quote look like in the terminal."""
 
+import math
 import shutil
 import sysconfig
 from pathlib import Path
@@ -10,6 +11,9 @@ from laptop_pricing import NAME
 from laptop_pricing.errors import without_credentials
 from laptop_pricing.files import short
 from laptop_pricing.workflow import criteria
+
+SMALL_FACTOR = 0.005  # nearer to 1 than this, factors are summed up
+_BAR = 20  # characters for a doubling
 
 
 def print_summary(result, params, sample):
@@ -37,9 +41,14 @@ def print_summary(result, params, sample):
             word, colour = f"{word}, not enforced", None
         verdict = typer.style(f"{promised} {word}", fg=colour)
         lines.append((name, f"{mean:.3f} ± {spread:.3f}   {verdict}"))
-    mae, holdout = cv["MAE"], result.metrics["holdout"]
+    mae, holdout, interval = (
+        cv["MAE"],
+        result.metrics["holdout"],
+        result.metrics["interval"],
+    )
     lines += [
         ("MAE", f"{mae['mean']:,.0f} ± {mae['sd']:,.0f} BRL"),
+        ("Interval", f"the 90 % interval held {interval['coverage']:.1%} of the prices"),
         (
             "Hold-out",
             f"R2 {holdout['R2']:.3f}, MAPE {holdout['MAPE']:.3f} on "
@@ -66,6 +75,73 @@ def print_summary(result, params, sample):
         typer.echo(
             f"{prefix}All figures are the synthetic sample's: they say nothing about laptops."
         )
+
+
+def print_quote(quote, margin):
+    """Print a price, its interval, a bar per factor, and the offers if a margin was given.
+
+    Parameters
+    ----------
+    quote : Quote
+        From :func:`~laptop_pricing.modeling.predict.quote`.
+    margin : float or None
+    """
+    price = typer.style(f"{quote.price:,.0f} BRL", bold=True)
+    typer.echo(f"{price}   90 % of such laptops: {quote.low:,.0f} to {quote.high:,.0f} BRL")
+    typer.echo(f"\nWhy: the average laptop is {quote.base:,.0f} BRL, times")
+    factors = quote.factors[(quote.factors - 1).abs().sort_values(ascending=False).index]
+    shown = factors[(factors - 1).abs() >= SMALL_FACTOR]
+    rest = factors.drop(shown.index)
+    for name, factor in shown.items():
+        bar = min(_BAR, max(1, round(abs(math.log(factor)) / math.log(2) * _BAR)))
+        left, right = ("", "+" * bar) if factor > 1 else ("-" * bar, "")
+        colour = "green" if factor > 1 else "red"
+        drawn = typer.style(f"{left:>{_BAR}}|{right}", fg=colour)
+        typer.echo(f"  {name:<16}x {factor:.3f}  {drawn}")
+    if len(rest):
+        typer.echo(f"  {f'{len(rest)} others':<16}x {rest.prod():.3f}")
+    if margin is not None:
+        typer.echo(f"\nOffers that leave a margin of {margin:.0%} of the selling price:")
+        typer.echo(f"  {'offer, BRL':>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
+        for line in quote.offers.itertuples():
+            losing = f"{line.losing:.0%}" if line.losing else "under 1%"
+            typer.echo(
+                f"  {line.offer:>10,.0f}  {line.risk:>8.0%}  {losing:>10}  "
+                f"{line.expected_margin:>15.0%}"
+            )
+
+
+def comparison_lines(found):
+    """The comparison of models as a Markdown table that reads well in a terminal, too.
+
+    Parameters
+    ----------
+    found : DataFrame
+        From :func:`~laptop_pricing.modeling.compare.compare`.
+
+    Returns
+    -------
+    list of str
+    """
+    head = ("Model", "Tries", "R2", "MAPE", "MAE, BRL", "MAPE against ours", "R2 against ours")
+    rows = [
+        (
+            line.model,
+            f"{line.tries}",
+            f"{line.R2:.3f} ± {line.R2_sd:.3f}",
+            f"{line.MAPE:.4f} ± {line.MAPE_sd:.4f}",
+            f"{line.MAE:,.0f}",
+            f"{line.MAPE_more:+.4f} ± {line.MAPE_pm:.4f}",
+            f"{line.R2_more:+.3f} ± {line.R2_pm:.3f}",
+        )
+        for line in found.itertuples()
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    cells = [head, ["-" * width for width in widths], *rows]
+    return [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+        for row in cells
+    ]
 
 
 def _command(name):

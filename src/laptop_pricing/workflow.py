@@ -54,7 +54,7 @@ def run(workspace, params, say=print):
     pointer = workspace.root / "data.dvc"
     registered = pointer.read_bytes() if pointer.is_file() else b""
     say("Reproducing the pipeline: dvc repro")
-    if _dvc(workspace, "repro").returncode:
+    if run_dvc(workspace, "repro").returncode:
         raise StepFailed("dvc repro failed for the reason above; mend it and run again")
     result = _finish(workspace, params, say)
     return replace(result, data_changed=pointer.read_bytes() != registered)
@@ -98,17 +98,17 @@ def obtain_data(workspace, params, say=print):
             f"data/raw: found {', '.join(others)}; expected {workspace.raw.name}; "
             "move it elsewhere, then laptop-pricing ingest PATH"
         )
-    _dvc(workspace, "checkout", "data.dvc", capture=True)
+    run_dvc(workspace, "checkout", "data.dvc", capture=True)
     if workspace.raw.is_file():
         return
-    remotes = _dvc(workspace, "remote", "list", capture=True)
+    remotes = run_dvc(workspace, "remote", "list", capture=True)
     if remotes.returncode:
-        raise StepFailed(f"dvc remote list: {_last_line(remotes.stderr)}")
+        raise StepFailed(f"dvc remote list: {last_line(remotes.stderr)}")
     if remotes.stdout.strip():
         say("Getting the data: dvc pull data.dvc")
-        pulled = _dvc(workspace, "pull", "data.dvc", capture=True)
+        pulled = run_dvc(workspace, "pull", "data.dvc", capture=True)
         if pulled.returncode or not workspace.raw.is_file():
-            raise DataUnavailable(f"dvc pull: {_last_line(pulled.stderr) or 'brought no data'}")
+            raise DataUnavailable(f"dvc pull: {last_line(pulled.stderr) or 'brought no data'}")
     else:
         say(f"Getting the data: {params.ingest.source}")
         ingest(params.ingest.source, workspace, params)
@@ -155,10 +155,11 @@ def criteria(metrics, params):
     ]
 
 
-def _dvc(workspace, *arguments, capture=False):
+def run_dvc(workspace, *arguments, capture=False, environment=None):
     """DVC of this very environment, whose stages then find our command, activated or not."""
     folder = sysconfig.get_path("scripts")
-    environment = os.environ | {"PATH": os.pathsep.join([folder, os.environ.get("PATH", "")])}
+    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
+    environment = (os.environ if environment is None else environment) | {"PATH": path}
     pipe = subprocess.PIPE if capture else None
     command = [sys.executable, "-m", "dvc", *arguments]
     with subprocess.Popen(
@@ -172,6 +173,7 @@ def _dvc(workspace, *arguments, capture=False):
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def _last_line(text):
+def last_line(text):
+    """What a program complained of in the end."""
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].removeprefix("ERROR: ") if lines else ""

@@ -12,6 +12,7 @@ from laptop_pricing.data.schema import (
     CONTRADICTIONS,
     DATASET_CONTRADICTIONS,
     FEATURES,
+    PROCESSOR_MAKER,
     ROW_RULES,
     SPECIFICATION,
     TARGET,
@@ -211,6 +212,48 @@ def test_the_rule_names_what_is_allowed(column):
     limits = column.allowed or {"flag": ("Yes", "No")}.get(column.kind, (column.low, column.high))
     assert all(str(limit) in column.rule for limit in limits)
     assert column.rule.splitlines() == [column.rule]
+
+
+NUMBERS = [c for c in SPECIFICATION if c.kind in ("integer", "number")]
+
+
+@pytest.mark.parametrize("column", NUMBERS, ids=lambda column: column.name)
+def test_every_number_of_a_seller_has_levels_in_ascending_order_within_its_limits(column):
+    levels = column.levels
+    assert len(levels) >= 2 and all(low < high for low, high in zip(levels, levels[1:]))
+    assert column.low <= levels[0] and levels[-1] <= column.high
+    assert all(isinstance(level, int) for level in levels)
+    assert [column.parse(column.spell(level)) for level in levels] == list(levels)
+
+
+def test_only_numbers_of_a_seller_have_levels():
+    assert {c.name for c in COLUMNS if c.levels} == {c.name for c in NUMBERS}
+    expected = {"ram_gb", "ssd", "hdd", "graphic_card_gb", "warranty"}
+    assert {c.name for c in NUMBERS} == expected
+
+
+@each_column
+def test_ladders_hold_each_category_once_and_nothing_else(column):
+    rungs = [value for ladder in column.ladders for value in ladder]
+    if column.ladders:
+        assert sorted(rungs) == sorted(column.allowed)
+        assert all(column.ladders)
+    assert bool(column.ladders) == (column.name == "processor_name")
+
+
+def test_each_ladder_is_of_one_maker_and_goes_up():
+    ladders = BY_NAME["processor_name"].ladders
+    makers = [{PROCESSOR_MAKER[name] for name in ladder} for ladder in ladders]
+    assert makers == [{"Intel"}, {"AMD"}, {"M1"}]
+    for ladder in ladders:
+        numbers = [int(name[-1]) for name in ladder if re.search(r" i?\d$", name)]
+        assert numbers == sorted(numbers)
+        assert not numbers or ladder[-len(numbers)].endswith("3")
+
+
+def test_more_machine_never_costs_less_in_any_column():
+    """The promise is made for all of them; a column that opts out needs a reason here."""
+    assert [column.name for column in COLUMNS if not column.monotonic] == []
 
 
 def test_the_features_are_what_a_seller_can_say():

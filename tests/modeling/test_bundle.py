@@ -7,6 +7,8 @@ import os
 import pickle
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +28,7 @@ from laptop_pricing.files import checksum
 from laptop_pricing.modeling.bundle import (
     METADATA_FILE,
     MODEL_FILE,
+    TRUSTED_TYPES,
     load_bundle,
     read_metadata,
     save_bundle,
@@ -74,8 +77,9 @@ def _edit_schema(folder, change):
 
 
 def test_a_saved_model_comes_back_bit_for_bit(table, params, tmp_path):
-    model = fit_pipeline(table, params.train)
-    facts = dict.fromkeys(["target", "params", "data_md5", "holdout", "metrics"], {})
+    model = fit_pipeline(table, params.train.model_copy(update={"alphas": (8,)}))
+    names = ["target", "params", "data_md5", "holdout", "metrics", "calibration"]
+    facts = dict.fromkeys(names, {})
     facts["alpha"] = chosen_alpha(model)
     written = save_bundle(tmp_path / "models", model, facts)
     bundle = load_bundle(tmp_path / "models")
@@ -107,9 +111,58 @@ def test_the_archive_holds_no_clock_and_no_address(trained):
     assert all(re.fullmatch(r"\d{1,4}\.np[yz]|schema\.json", member.filename) for member in members)
 
 
+def _types(node):
+    """Module and name of everything that a skops schema would make."""
+    if isinstance(node, list):
+        return set().union(*map(_types, node))
+    if not isinstance(node, dict):
+        return set()
+    inside = _types(list(node.values()))
+    return inside | ({(node["__module__"], node["__class__"])} if "__module__" in node else set())
+
+
+def test_the_model_holds_nothing_of_ours(trained):
+    """Only parts of scikit-learn, NumPy and SciPy, at whose end is a plain Ridge."""
+    with zipfile.ZipFile(trained.models / MODEL_FILE) as file:
+        types = _types(json.loads(file.read("schema.json")))
+    packages = {module.partition(".")[0] for module, _ in types}
+    assert packages == {"builtins", "numpy", "scipy", "sklearn"}
+    assert {name for module, name in types if "linear_model" in module} == {"Ridge"}
+    assert type(load_bundle(trained.models).model.regressor_["ridge"]) is Ridge
+
+
+def test_what_is_trusted_is_what_the_model_holds_and_no_more(trained):
+    found = skops.io.get_untrusted_types(file=trained.models / MODEL_FILE)
+    assert sorted(found) == sorted(TRUSTED_TYPES) == sorted(set(TRUSTED_TYPES))
+
+
+def test_the_model_prices_without_our_package(trained, table, tmp_path):
+    program = """
+import sys
+sys.modules["laptop_pricing"] = None  # what imports it fails
+import pandas as pd, skops.io
+model, laptops, *trusted = sys.argv[1:]
+prices = skops.io.load(model, trusted=trusted).predict(pd.read_parquet(laptops))
+print(*(float(price).hex() for price in prices))
+"""
+    laptops = table[list(FEATURES)].head(20)
+    laptops.to_parquet(tmp_path / "laptops.parquet")
+    inputs = [trained.models / MODEL_FILE, tmp_path / "laptops.parquet", *TRUSTED_TYPES]
+    printed = subprocess.run(
+        [sys.executable, "-c", program, *inputs],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    prices = [float.fromhex(price) for price in printed.split()]
+    expected = load_bundle(trained.models).model.predict(laptops)
+    np.testing.assert_allclose(prices, expected, rtol=1e-12)
+
+
 def test_metadata_says_what_the_bundle_is(trained, params, sample_csv):
     metadata = _metadata(trained.models)
-    assert metadata["format"] == 1
+    assert metadata["format"] == 2
     assert metadata["features"] == list(FEATURES) and metadata["target"] == "price"
     assert metadata["model_sha256"] == checksum(trained.models / MODEL_FILE, "sha256")
     names = ("numpy", "pandas", "scikit-learn", "skops")
@@ -125,7 +178,7 @@ def test_metadata_holds_no_clock_path_or_commit(trained):
     text = (trained.models / METADATA_FILE).read_text(encoding="utf-8")
     assert set(json.loads(text)) == {
         *("format", "model_sha256", "features", "versions", "target"),
-        *("alpha", "params", "data_md5", "holdout", "metrics"),
+        *("alpha", "params", "data_md5", "holdout", "metrics", "calibration"),
     }
     assert "/" not in text and "\\" not in text
     assert not re.search(r"20\d\d-\d\d|\d\d:\d\d", text)
@@ -234,7 +287,9 @@ DAMAGED = {
     "metadata without checksum": (_drop("model_sha256"), METADATA_FILE, "not the metadata"),
     "metadata without versions": (_drop("versions"), METADATA_FILE, "not the metadata"),
     "metadata without metrics": (_drop("metrics"), METADATA_FILE, "not the metadata"),
+    "metadata without calibration": (_drop("calibration"), METADATA_FILE, "not the metadata"),
     "another format": (lambda f: _edit(f, format=99), METADATA_FILE, "another version"),
+    "the format before": (lambda f: _edit(f, format=1), METADATA_FILE, "another version"),
     "another feature": (
         lambda f: _edit(f, features=[*FEATURES, "colour"]),
         METADATA_FILE,

@@ -1,4 +1,4 @@
-"""The evaluation's figures are right, and the evaluation itself can fail."""
+"""The evaluation's figures are right. That it can fail shows test_evidence.py."""
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,13 @@ from laptop_pricing.modeling.evaluate import (
     LEARNING_SHARES,
     cross_validate,
     learning_curve,
+    noise_floor,
+    price_bands,
     score,
     slices,
     summarise,
 )
-from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
+from laptop_pricing.modeling.pipeline import fit_pipeline
 from laptop_pricing.modeling.train import read_processed
 
 
@@ -53,12 +55,12 @@ def validated(watched):
 
 
 @pytest.fixture(scope="module")
-def learned(table, two_seeds):
+def learned(table, two_seeds, validated):
     """One learning curve and the tables that its models were fitted on."""
     fit, given = spying_fit()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "fit_pipeline", fit)
-        return learning_curve(table, two_seeds), given
+        return learning_curve(table, two_seeds, validated[0]), given
 
 
 def test_score_by_hand():
@@ -95,6 +97,11 @@ def test_each_row_is_predicted_once_per_seed(validated, table, two_seeds):
         part = predictions[predictions["seed"] == seed]
         assert list(part["row"]) == sorted(table.index)
         np.testing.assert_array_equal(part["actual"], table.loc[part["row"], TARGET])
+    splits = grouped_folds(table["specification"], two_seeds.folds, two_seeds.seeds)
+    for seed, fold, _, test in splits:
+        part = predictions[(predictions["seed"] == seed) & (predictions["fold"] == fold)]
+        assert list(part["row"]) == sorted(table.index[test])
+    assert list(predictions) == ["row", "seed", "fold", "actual", "predicted"]
     assert len(predictions) == 2 * len(table)
 
 
@@ -135,55 +142,11 @@ def test_test_prices_cannot_reach_the_fit(validated, table, two_seeds):
     assert (after.drop(rows) != before.drop(rows)).all()
 
 
-def test_a_specification_on_both_sides_is_noticed(table, two_seeds, monkeypatch):
-    twice = table["specification"].duplicated(keep=False).to_numpy().nonzero()[0][:2]
-    key = table["specification"].iloc[twice[0]]
-    where = (table["specification"] == key).to_numpy().nonzero()[0]
-
-    def leaky(keys, folds, seeds):
-        for seed, fold, train, test in grouped_folds(keys, folds, seeds):
-            if where[0] in test:
-                train, test = np.append(train, where[0]), test[test != where[0]]
-            yield seed, fold, train, test
-
-    monkeypatch.setattr(evaluate, "grouped_folds", leaky)
-    with pytest.raises(ValueError, match="1 specifications on both sides of fold"):
-        cross_validate(table, two_seeds)
-
-
-def test_ungrouped_folds_are_noticed(table, two_seeds, monkeypatch):
-    def by_position(keys, folds, seeds):
-        rows = np.arange(len(keys))
-        for fold in range(folds):
-            yield seeds[0], fold, rows[rows % folds != fold], rows[rows % folds == fold]
-
-    monkeypatch.setattr(evaluate, "grouped_folds", by_position)
-    with pytest.raises(ValueError, match="on both sides"):
-        cross_validate(table, two_seeds)
-
-
-def test_true_prices_can_be_predicted_and_shuffled_prices_cannot(table, params):
-    true = summarise(cross_validate(table, params.train)[0])
-    prices = np.random.default_rng(0).permutation(table[TARGET])
-    shuffled = summarise(cross_validate(table.assign(**{TARGET: prices}), params.train)[0])
-    assert true["R2"]["mean"] > 0.6
-    assert -0.3 < shuffled["R2"]["mean"] < 0.2
-    assert shuffled["MAPE"]["mean"] > 2 * true["MAPE"]["mean"]
-
-
 def test_a_copy_of_the_target_in_the_table_changes_nothing(validated, table, two_seeds):
     copies = dict.fromkeys(["rating", "ratings", "reviews", "predicted"], table[TARGET])
     folds, predictions = cross_validate(table.assign(**copies), two_seeds)
     pd.testing.assert_frame_equal(folds, validated[0], check_exact=True)
     pd.testing.assert_frame_equal(predictions, validated[1], check_exact=True)
-
-
-def test_alpha_is_reported_for_each_fold(validated, table, two_seeds):
-    splits = grouped_folds(table["specification"], two_seeds.folds, two_seeds.seeds)
-    expected = [
-        chosen_alpha(fit_pipeline(table.iloc[train], two_seeds)) for _, _, train, _ in splits
-    ]
-    assert list(validated[0]["alpha"]) == expected
 
 
 def test_summarise_by_hand():
@@ -226,24 +189,33 @@ def test_slices_by_hand():
     ]
 
 
-@pytest.mark.parametrize(
-    "price, band",
-    [
-        (500, "0 to 2,500"),
-        (2_499.99, "0 to 2,500"),
-        (2_500, "2,500 to 4,000"),
-        (9_999, "6,000 to 10,000"),
-        (15_000, "15,000 and more"),
-        (60_000, "15,000 and more"),
-    ],
-)
-def test_each_price_has_its_band(price, band):
+BANDS = {
+    500: "0 to 2,500",
+    2_499.99: "0 to 2,500",
+    2_500: "2,500 to 4,000",
+    4_000: "4,000 to 6,000",
+    9_999: "6,000 to 10,000",
+    10_000: "10,000 to 15,000",
+    15_000: "15,000 and more",
+    60_000: "15,000 and more",
+}
+
+
+def test_each_price_has_its_band():
+    found = price_bands(pd.Series(BANDS.keys()))
+    assert list(found) == list(BANDS.values())
+    assert list(found.cat.categories) == list(dict.fromkeys(BANDS.values())), "cheap to dear"
+    assert found.cat.ordered
+
+
+@pytest.mark.parametrize("price", BANDS)
+def test_slices_are_by_the_band_of_the_actual_price(price):
     table = pd.DataFrame({"brand": ["HP"] * 30})
     predictions = pd.DataFrame(
         {"row": table.index, "seed": 0, "actual": float(price), "predicted": price * 1.25}
     )
     found = slices(predictions, table)
-    assert list(found["slice"]) == ["HP", band]
+    assert list(found["slice"]) == ["HP", BANDS[price]]
     assert list(found["rows"]) == [30, 30]
     assert list(found["MAPE"]) == pytest.approx([0.25, 0.25])
 
@@ -264,11 +236,28 @@ def test_slices_of_the_evaluation_agree_with_a_count_by_hand(validated, table):
     assert set(found["by"]) == {"brand", "price band"}
 
 
+def test_noise_floor_by_hand():
+    prices = {"a": [100, 200, 300], "b": [1_000, 1_000], "c": [5]}
+    rows = [(name, price) for name, found in prices.items() for price in found]
+    table = pd.DataFrame(rows, columns=["specification", TARGET]).sample(frac=1, random_state=0)
+    # Among themselves, a has the median 200; without their own, its prices face 250, 200 and 150.
+    within, without = (1 + 0 + 1 / 3 + 0 + 0) / 5, (1.5 + 0 + 0.5 + 0 + 0) / 5
+    assert noise_floor(table) == pytest.approx((within, without))
+
+
+def test_without_a_repeated_specification_there_is_no_noise_floor():
+    table = pd.DataFrame({"specification": [0, 1, 2], TARGET: [1.0, 2, 3]})
+    assert np.isnan(noise_floor(table)).tolist() == [True, True]
+    once = noise_floor(table.assign(specification=[0, 1, 1]))
+    assert once == pytest.approx(((0.25 + 1 / 6) / 2, (0.5 + 1 / 3) / 2))
+
+
 def test_the_learning_curve_draws_whole_specifications(learned, table, two_seeds):
     curve, fitted = learned
     splits = list(grouped_folds(table["specification"], two_seeds.folds, (0,)))
     steps = [(share, split) for share in LEARNING_SHARES for split in splits]
-    assert len(curve) == len(fitted) == len(steps)
+    assert len(fitted) == len(steps) and len(curve) == len(steps) + two_seeds.folds
+    assert list(curve) == ["share", "fold", "rows", "R2", "MAPE", "MAE", "MSE"]
     counts = table["specification"].value_counts()
     for given, line, (share, (_, fold, train, test)) in zip(fitted, curve.itertuples(), steps):
         assert (line.share, line.fold, line.rows) == (share, fold, len(given))
@@ -279,10 +268,24 @@ def test_the_learning_curve_draws_whole_specifications(learned, table, two_seeds
     assert np.isfinite(curve[["R2", "MAPE", "MAE", "MSE"]]).all(axis=None)
 
 
-def test_the_learning_curve_ends_at_the_evaluation_of_its_seed(validated, learned):
-    curve, _ = learned
+def test_the_learning_curve_ends_at_the_evaluation_of_its_seed(validated, learned, table, params):
+    curve, fitted = learned
     last = curve[curve["share"] == 1].reset_index(drop=True)
     folds = validated[0].query("seed == 0").reset_index(drop=True)
     names = ["fold", "R2", "MAPE", "MAE", "MSE"]
-    pd.testing.assert_frame_equal(last[names], folds[names], rtol=1e-9)
+    pd.testing.assert_frame_equal(last[names], folds[names], check_exact=True)
+    splits = grouped_folds(table["specification"], params.train.folds, (0,))
+    assert list(last["rows"]) == [len(train) for _, _, train, _ in splits]
     assert curve.query("share == 0.125")["MAPE"].mean() > last["MAPE"].mean()
+
+
+def test_a_learning_curve_fits_like_the_evaluation(table, params, validated, monkeypatch):
+    """Were the whole training part drawn, its points would be those of the evaluation."""
+    two_alphas = params.train.model_copy(update={"alphas": (1.0, 10.0)})
+    monkeypatch.setattr(evaluate, "LEARNING_SHARES", (1.0,))
+    curve = learning_curve(table, two_alphas, validated[0])
+    drawn, given = curve.iloc[:3], curve.iloc[3:]
+    names = ["rows", "fold", "R2", "MAPE", "MAE", "MSE"]
+    pd.testing.assert_frame_equal(
+        drawn[names].reset_index(drop=True), given[names].reset_index(drop=True), rtol=1e-9
+    )

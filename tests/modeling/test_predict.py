@@ -31,12 +31,17 @@ CELLS = {
 }
 
 
+PRICES = [PREDICTION, "price_low", "price_high"]
+
+
 @pytest.fixture(scope="module")
 def table(trained):
     """The clean table's first rows and what the model makes of them."""
     table = read_processed(trained)[0].head(ROWS)
     prices = predict(load_bundle(trained.models), table)
-    return table[list(FEATURES)].reset_index(drop=True).assign(expected=prices.to_numpy())
+    return (
+        table[list(FEATURES)].reset_index(drop=True).assign(expected=prices[PREDICTION].to_numpy())
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +86,14 @@ def test_each_spelling_and_format_gives_the_same_prices(
     given = spell(table)
     source = _write(given, tmp_path / source)
     prices, _ = predict_file(models, source, tmp_path / target)
-    assert list(prices) == pytest.approx(list(table["expected"]), rel=1e-12)
+    assert list(prices[PREDICTION]) == pytest.approx(list(table["expected"]), rel=1e-12)
+    assert (prices["price_low"] < prices[PREDICTION]).all()
+    assert (prices[PREDICTION] < prices["price_high"]).all()
     path = tmp_path / target
     written = pd.read_csv(path) if target.lower().endswith(".csv") else pd.read_parquet(path)
-    assert [c.strip() for c in written] == [c.strip() for c in given] + [PREDICTION]
-    assert list(written[PREDICTION]) == list(prices.round(2))
+    assert [c.strip() for c in written] == [c.strip() for c in given] + PRICES
+    for name in PRICES:
+        assert list(written[name]) == list(prices[name].round(2))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([source.name, target])
 
 
@@ -124,7 +132,7 @@ def test_a_missing_column_is_filled_only_where_there_is_a_default(
         prices, _ = predict_file(models, source, target)
         filled = table[list(FEATURES)].assign(**{column.name: column.default})
         expected = predict(load_bundle(models), filled)
-        assert list(prices) == pytest.approx(list(expected), rel=1e-12)
+        pd.testing.assert_frame_equal(prices, expected, rtol=1e-12)
 
 
 def test_a_blank_cell_is_filled_only_where_there_is_a_default(models, table, tmp_path):
@@ -134,7 +142,7 @@ def test_a_blank_cell_is_filled_only_where_there_is_a_default(models, table, tmp
     filled = table[list(FEATURES)].copy()
     filled.loc[3, "msoffice"], filled.loc[3, "processor_gnrtn"] = False, "Not Available"
     expected = predict(load_bundle(models), filled)
-    assert list(prices) == pytest.approx(list(expected), rel=1e-12)
+    pd.testing.assert_frame_equal(prices, expected, rtol=1e-12)
 
     raw.loc[3, "ram_gb"] = ""
     with pytest.raises(UserError, match="row 3: ram_gb: found ''"):
@@ -317,20 +325,45 @@ def test_a_file_is_priced_as_its_laptops_one_by_one(models, table, tmp_path):
     prices, _ = predict_file(
         models, _write(table[list(FEATURES)], tmp_path / "in.csv"), tmp_path / "out.csv"
     )
-    for row, price in zip(_raw(table).to_dict("records"), prices):
+    for row, line in zip(_raw(table).to_dict("records"), prices.itertuples(index=False)):
         cells = {column.name: row[column.raw_name] for column in SPECIFICATION}
-        assert quote(models, cells)[0] == pytest.approx(price, rel=1e-9)
+        found = quote(models, cells)
+        assert (found.price, found.low, found.high) == pytest.approx(line, rel=1e-9)
 
 
 def test_quote_takes_what_a_person_types(models):
-    price, warnings = quote(models, CELLS)
-    assert 500 < price < 60_000 and warnings == []
+    found = quote(models, CELLS)
+    assert 500 < found.low < found.price < found.high < 60_000 and found.warnings == []
     plain = {name: re.sub(" (GB|gb|year)$", "", cell).upper() for name, cell in CELLS.items()}
-    assert quote(models, plain) == (price, [])
     said = CELLS | {"processor_gnrtn": "Not Available", "msoffice": "No"}
-    assert quote(models, said) == (price, [])
-    assert quote(models, CELLS | {"processor_gnrtn": " ", "msoffice": ""}) == (price, [])
-    assert quote(models, CELLS | {"msoffice": "yes"})[0] != price
+    blank = CELLS | {"processor_gnrtn": " ", "msoffice": ""}
+    for cells in (plain, said, blank):
+        assert quote(models, cells).price == found.price
+    assert quote(models, CELLS | {"msoffice": "yes"}).price != found.price
+
+
+def test_a_quote_says_why(models):
+    found = quote(models, CELLS)
+    assert list(found.factors.index) == list(FEATURES)
+    assert found.base * found.factors.prod() == pytest.approx(found.price, rel=1e-9)
+    assert found.offers is None
+
+
+def test_a_quote_with_a_margin_has_offers(models):
+    found = quote(models, CELLS, margin=0.2)
+    assert len(found.offers) > 1 and found.offers["offer"].is_monotonic_increasing
+    assert (found.offers["offer"] < found.price).all()
+    one = quote(models, CELLS, margin=0.2, risk=0.1).offers
+    assert len(one) == 1
+    same = found.offers[found.offers["risk"] == 0.1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(one, same)
+
+
+def test_a_long_table_is_priced_like_its_parts(models, table, monkeypatch):
+    bundle = load_bundle(models)
+    whole = predict(bundle, table[list(FEATURES)])
+    monkeypatch.setattr("laptop_pricing.modeling.predict._BLOCK", 3)
+    pd.testing.assert_frame_equal(predict(bundle, table[list(FEATURES)]), whole, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -343,9 +376,9 @@ def test_defect_4_each_category_is_priced_as_itself(models, table, tmp_path, col
     source = _write(_raw(laptops), tmp_path / "in.csv")
     prices, _ = predict_file(models, source, tmp_path / "out.csv")
     expected = predict(load_bundle(models), laptops)
-    assert list(prices) == pytest.approx(list(expected), rel=1e-12)
+    pd.testing.assert_frame_equal(prices, expected, rtol=1e-12)
     seen = set(table[column.name])
-    assert prices[laptops[column.name].isin(seen)].is_unique
+    assert prices.loc[laptops[column.name].isin(seen), PREDICTION].is_unique
 
 
 @pytest.mark.parametrize("column, value", BAD_CELLS.values(), ids=BAD_CELLS)
@@ -389,13 +422,13 @@ CONTRADICTIONS = {
 
 @pytest.mark.parametrize("changes, said", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_a_contradiction_is_priced_with_a_warning(models, tmp_path, changes, said):
-    price, warnings = quote(models, CELLS | changes)
-    assert price > 0 and warnings == [f"{said} (1 of 1 rows)"]
+    found = quote(models, CELLS | changes)
+    assert found.price > 0 and found.warnings == [f"{said} (1 of 1 rows)"]
     laptops = pd.DataFrame([CELLS, CELLS | changes, CELLS])
     source = _write(laptops, tmp_path / "in.csv")
     prices, warnings = predict_file(models, source, tmp_path / "out.csv")
     assert warnings == [f"{said} (1 of 3 rows)"]
-    assert prices[1] == pytest.approx(price, rel=1e-9)
+    assert prices.loc[1, PREDICTION] == pytest.approx(found.price, rel=1e-9)
 
 
 def test_columns_not_known_before_the_sale_are_not_asked_for(models, table, tmp_path):
@@ -405,4 +438,4 @@ def test_columns_not_known_before_the_sale_are_not_asked_for(models, table, tmp_
     plain, _ = predict_file(models, _write(raw, tmp_path / "a.csv"), tmp_path / "out.csv")
     raw = raw.assign(**dict.fromkeys(late, "not a number"))
     again, _ = predict_file(models, _write(raw, tmp_path / "b.csv"), tmp_path / "out.csv")
-    assert list(again) == list(plain)
+    pd.testing.assert_frame_equal(again, plain)

@@ -33,6 +33,13 @@ class Column:
         Smallest and largest number, both included.
     words : tuple of (str, int)
         Numbers that the raw file writes out, such as "No warranty" for 0.
+    levels : tuple of int
+        Of a number that a seller names: the sizes on the market, in ascending order. The model
+        learns what each step from one to the next is worth.
+    ladders : tuple of tuple of str
+        Of a category: its families, each from the least to the best. Together all of `allowed`.
+    monotonic : bool
+        Whether a step up its levels or ladders never lowers the price.
     default : str, int or bool, optional
         What holds when the seller does not know. None: the seller has to say.
     """
@@ -46,6 +53,9 @@ class Column:
     low: float = 0
     high: float = 0
     words: tuple = ()
+    levels: tuple = ()
+    ladders: tuple = ()
+    monotonic: bool = True
     default: object = None
 
     @property
@@ -131,18 +141,22 @@ _MANY = 10_000_000
 COLUMNS = (
     _category("brand", "Maker of the laptop", _BRANDS),
     _category("processor_brand", "Maker of the processor", ("AMD", "Intel", "M1")),
-    _category("processor_name", "Family of the processor", (*_INTEL, *_AMD, "M1")),
+    _category("processor_name", "Family of the processor", (*_INTEL, *_AMD, "M1"),
+              ladders=(_INTEL, _AMD, ("M1",))),
     _category("processor_gnrtn", "Generation of the processor", _GENERATIONS,
               default="Not Available"),
-    _integer("ram_gb", "Main memory", "GB", 1, 128),
+    _integer("ram_gb", "Main memory", "GB", 1, 128, levels=(4, 8, 16, 32)),
     _category("ram_type", "Type of the main memory", _RAM_TYPES),
-    _integer("ssd", "Solid-state disk, 0 for none", "GB", 0, 8192),
-    _integer("hdd", "Hard disk, 0 for none", "GB", 0, 8192),
+    _integer("ssd", "Solid-state disk, 0 for none", "GB", 0, 8192,
+             levels=(0, 128, 256, 512, 1024, 2048)),
+    _integer("hdd", "Hard disk, 0 for none", "GB", 0, 8192, levels=(0, 512, 1024, 2048)),
     _category("os", "Operating system", ("DOS", "Mac", "Windows")),
     _category("os_bit", "Word size of the operating system", ("32-bit", "64-bit")),
-    _integer("graphic_card_gb", "Memory of the graphics card, 0 for none of its own", "GB", 0, 24),
+    _integer("graphic_card_gb", "Memory of the graphics card, 0 for none of its own", "GB", 0, 24,
+             levels=(0, 2, 4, 6, 8)),
     _category("weight", "Build of the laptop", ("Casual", "Gaming", "ThinNlight")),
-    _integer("warranty", "Warranty, 0 for none", "year", 0, 5, words=(("No warranty", 0),)),
+    _integer("warranty", "Warranty, 0 for none", "year", 0, 5, words=(("No warranty", 0),),
+             levels=(0, 1, 2, 3)),
     _flag("touchscreen", "Whether the screen takes touches", raw_name="Touchscreen"),
     _flag("msoffice", "Whether Microsoft Office is included", default=False),
     Column("price", "Price", "number", "Price", "BRL", low=500, high=60_000),

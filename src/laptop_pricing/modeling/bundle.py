@@ -19,13 +19,22 @@ from laptop_pricing.files import atomic_path, checksum, write_json
 
 MODEL_FILE = "model.skops"
 METADATA_FILE = "metadata.json"
-FORMAT = 1
-REQUIRED = {"format", "model_sha256", "features", "versions", "data_md5", "holdout", "metrics"}
+FORMAT = 2
+REQUIRED = {
+    "format",
+    "model_sha256",
+    "features",
+    "versions",
+    "data_md5",
+    "holdout",
+    "metrics",
+    "calibration",
+}
 VERSIONED = ("numpy", "pandas", "scikit-learn", "skops")
 
 # Types that a model file may hold beside those of NumPy and scikit-learn that skops trusts.
 # Anything else is refused before it is made.
-TRUSTED_TYPES = ("scipy.interpolate._bsplines.BSpline",)
+TRUSTED_TYPES = ("numpy.dot", "scipy.interpolate._bsplines.BSpline")
 
 
 @dataclass(frozen=True)

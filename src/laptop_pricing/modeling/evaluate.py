@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from laptop_pricing.data.schema import TARGET
 from laptop_pricing.data.split import grouped_folds
-from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
+from laptop_pricing.modeling.pipeline import fit_pipeline
 
 METRICS = ("R2", "MAPE", "MAE", "MSE")
 MIN_SLICE_ROWS = 30
 PRICE_BANDS = (0, 2_500, 4_000, 6_000, 10_000, 15_000, np.inf)
-LEARNING_SHARES = (0.125, 0.25, 0.5, 1.0)
+LEARNING_SHARES = (0.125, 0.25, 0.5)
 
 
 def score(actual, predicted):
@@ -64,10 +64,10 @@ def cross_validate(table, params, fit=fit_pipeline):
     Returns
     -------
     folds : DataFrame
-        One line per seed and fold: ``alpha`` and the metrics.
+        One line per seed and fold: the metrics.
     predictions : DataFrame
-        One line per seed and row: ``row``, ``seed``, ``actual`` and ``predicted`` in BRL,
-        each predicted by a model that saw no laptop of that specification.
+        One line per seed and row: ``row``, ``seed``, ``fold``, ``actual`` and ``predicted`` in
+        BRL, each predicted by a model that saw no laptop of that specification.
 
     Raises
     ------
@@ -81,17 +81,14 @@ def cross_validate(table, params, fit=fit_pipeline):
         shared = set(train["specification"]) & set(test["specification"])
         if shared:
             raise ValueError(f"{len(shared)} specifications on both sides of fold {fold}")
-        model = fit(train, params)
-        predicted = model.predict(test)
-        folds.append(
-            {"seed": seed, "fold": fold, "alpha": chosen_alpha(model)}
-            | score(test[TARGET], predicted)
-        )
+        predicted = fit(train, params).predict(test)
+        folds.append({"seed": seed, "fold": fold} | score(test[TARGET], predicted))
         predictions.append(
             pd.DataFrame(
                 {
                     "row": test.index,
                     "seed": seed,
+                    "fold": fold,
                     "actual": test[TARGET].to_numpy(),
                     "predicted": predicted,
                 }
@@ -115,6 +112,15 @@ def summarise(folds):
     }
 
 
+def price_bands(prices):
+    """The price band of each price in BRL, in words: a categorical Series."""
+    bands = [
+        f"{low:,} and more" if high == np.inf else f"{low:,} to {high:,}"
+        for low, high in zip(PRICE_BANDS, PRICE_BANDS[1:])
+    ]
+    return pd.cut(prices, PRICE_BANDS, labels=bands, right=False)
+
+
 def slices(predictions, table):
     """MAPE and MAE by brand and by price band.
 
@@ -131,10 +137,6 @@ def slices(predictions, table):
         ``by``, ``slice``, ``rows``, ``MAPE``, ``MAE``; slices with fewer than 30 rows have
         figures that say little and are left out.
     """
-    bands = [
-        f"{low:,} and more" if high == np.inf else f"{low:,} to {high:,}"
-        for low, high in zip(PRICE_BANDS, PRICE_BANDS[1:])
-    ]
     error = (predictions["predicted"] - predictions["actual"]).abs()
     frame = pd.DataFrame(
         {
@@ -142,7 +144,7 @@ def slices(predictions, table):
             "MAPE": error / predictions["actual"],
             "MAE": error,
             "brand": predictions["row"].map(table["brand"]),
-            "price band": pd.cut(predictions["actual"], PRICE_BANDS, labels=bands, right=False),
+            "price band": price_bands(predictions["actual"]),
         }
     )
     parts = []
@@ -156,7 +158,30 @@ def slices(predictions, table):
     return found[["by", "slice", "rows", "MAPE", "MAE"]].reset_index(drop=True)
 
 
-def learning_curve(table, params):
+def noise_floor(table):
+    """The error that remains for laptops of one specification with different prices.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The processed table.
+
+    Returns
+    -------
+    tuple of float
+        MAPE of each such laptop when priced at the median of its specification: with its own
+        price among them, which is too good, and without, which is too bad. No model that sees
+        the specification alone can be expected below the first. NaN where there are none.
+    """
+    groups = [g[TARGET] for _, g in table.groupby("specification") if len(g) > 1]
+    if not groups:
+        return np.nan, np.nan
+    within = [abs(g.median() / price - 1) for g in groups for price in g]
+    without = [abs(g.drop(row).median() / g[row] - 1) for g in groups for row in g.index]
+    return float(np.mean(within)), float(np.mean(without))
+
+
+def learning_curve(table, params, folds):
     """How the error falls as the training part grows, over the folds of the first seed.
 
     Parameters
@@ -164,6 +189,8 @@ def learning_curve(table, params):
     table : DataFrame
         The processed table.
     params : TrainParams
+    folds : DataFrame
+        From :func:`cross_validate`: the last point, where nothing is left out.
 
     Returns
     -------
@@ -176,14 +203,11 @@ def learning_curve(table, params):
     lines = []
     for share, seed, fold, train, test in tqdm(steps, "Learning curve", disable=None, leave=False):
         train, test = table.iloc[train], table.iloc[test]
-        groups = train["specification"].unique()
-        drawn = np.random.default_rng(seed).permutation(groups)[
-            : max(2, round(share * len(groups)))
-        ]
+        groups = np.random.default_rng(seed).permutation(train["specification"].unique())
+        drawn = groups[: max(2, round(share * len(groups)))]
         part = train[train["specification"].isin(drawn)]
-        model = fit_pipeline(part, params)
-        lines.append(
-            {"share": share, "fold": fold, "rows": len(part)}
-            | score(test[TARGET], model.predict(test))
-        )
-    return pd.DataFrame(lines)
+        found = score(test[TARGET], fit_pipeline(part, params).predict(test))
+        lines.append({"share": share, "fold": fold, "rows": len(part)} | found)
+    whole = folds[folds["seed"] == params.seeds[0]].assign(share=1.0)
+    whole["rows"] = [len(train) for _, _, train, _ in splits]
+    return pd.concat([pd.DataFrame(lines), whole], join="inner", ignore_index=True)

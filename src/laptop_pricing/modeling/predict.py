@@ -1,7 +1,9 @@
 """Bundle and rows -> prices. The only way to a prediction."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from laptop_pricing.data.read import fill_default, read_laptops
@@ -10,8 +12,38 @@ from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path
 from laptop_pricing.modeling.bundle import load_bundle
+from laptop_pricing.modeling.factors import base_price, factors
+from laptop_pricing.modeling.interval import interval, offers
 
 PREDICTION = "predicted_price"
+_BLOCK = 10_000  # rows at a time, which bounds the memory
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A price in BRL and what it rests on.
+
+    Parameters
+    ----------
+    price, low, high : float
+        The price and the interval that holds 90 % of the actual prices.
+    base : float
+        Price of the average laptop, which the factors multiply.
+    factors : Series of float
+        By field.
+    offers : DataFrame or None
+        From :func:`~laptop_pricing.modeling.interval.offers`, if a margin was given.
+    warnings : list of str
+        Contradictions in the description.
+    """
+
+    price: float
+    low: float
+    high: float
+    base: float
+    factors: pd.Series
+    offers: pd.DataFrame
+    warnings: list
 
 
 def predict(bundle, table):
@@ -25,10 +57,16 @@ def predict(bundle, table):
 
     Returns
     -------
-    Series of float, shape (n_rows,)
-        Prices in BRL, under the index of `table`.
+    DataFrame, shape (n_rows, 3)
+        ``predicted_price`` and the interval that holds 90 % of the actual prices, ``price_low``
+        and ``price_high``; in BRL, under the index of `table`.
     """
-    return pd.Series(bundle.model.predict(table), index=table.index, name=PREDICTION)
+    blocks = [table.iloc[i : i + _BLOCK] for i in range(0, len(table), _BLOCK)]
+    prices = np.concatenate([bundle.model.predict(block) for block in blocks])
+    low, high = interval(bundle.metadata["calibration"], prices).T
+    return pd.DataFrame(
+        {PREDICTION: prices, "price_low": low, "price_high": high}, index=table.index
+    )
 
 
 def predict_file(models, source, target):
@@ -39,12 +77,13 @@ def predict_file(models, source, target):
     models : Path
         Folder of the bundle.
     source, target : Path
-        ``.csv`` or ``.parquet``; `target` gets the columns of `source` and
-        ``predicted_price`` in BRL.
+        ``.csv`` or ``.parquet``; `target` gets the columns of `source` and those of
+        :func:`predict`.
 
     Returns
     -------
-    prices : Series of float
+    prices : DataFrame
+        From :func:`predict`.
     warnings : list of str
         Contradictions in the rows.
 
@@ -68,7 +107,7 @@ def predict_file(models, source, target):
         more = f" ({len(failures)} such cells in all)" if len(failures) > 1 else ""
         raise UserError(f"{source}: row {first['row']}{more}: {_broken(first)}; nothing was priced")
     prices = predict(bundle, table)
-    priced = found.assign(**{PREDICTION: prices.round(2)})
+    priced = found.drop(columns=prices.columns, errors="ignore").join(prices.round(2))
     with atomic_path(target) as part:
         if target.suffix.lower() == ".csv":
             priced.to_csv(part, index=False, lineterminator="\n")
@@ -77,7 +116,7 @@ def predict_file(models, source, target):
     return prices, contradictions(table)
 
 
-def quote(models, cells):
+def quote(models, cells, margin=None, risk=None):
     """Price one laptop.
 
     Parameters
@@ -86,13 +125,14 @@ def quote(models, cells):
         Folder of the bundle.
     cells : dict of str
         Text by column name, as a person types it; blank where the seller does not know.
+    margin : float, optional
+        Wanted share of the selling price, for ``offers``.
+    risk : float, optional
+        Accepted share of deals that miss the margin; by default several.
 
     Returns
     -------
-    price : float
-        BRL.
-    warnings : list of str
-        Contradictions in the description.
+    Quote
 
     Raises
     ------
@@ -105,7 +145,21 @@ def quote(models, cells):
     table, failures = validate(text, SPECIFICATION)
     if len(failures):
         raise UserError("; ".join(_broken(failure) for _, failure in failures.iterrows()))
-    return float(predict(load_bundle(models), table).iloc[0]), contradictions(table)
+    bundle = load_bundle(models)
+    price, low, high = (float(value) for value in predict(bundle, table).iloc[0])
+    possible = None
+    if margin is not None:
+        risks = {} if risk is None else {"risks": (risk,)}
+        possible = offers(bundle.metadata["calibration"], price, margin, **risks)
+    return Quote(
+        price=price,
+        low=low,
+        high=high,
+        base=base_price(bundle.model),
+        factors=factors(bundle.model, table).iloc[0],
+        offers=possible,
+        warnings=contradictions(table),
+    )
 
 
 def contradictions(table):

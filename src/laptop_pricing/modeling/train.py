@@ -11,16 +11,20 @@ from laptop_pricing.data.schema import TARGET
 from laptop_pricing.data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import write_json
+from laptop_pricing.modeling import plots
 from laptop_pricing.modeling.bundle import save_bundle
 from laptop_pricing.modeling.evaluate import (
     cross_validate,
     learning_curve,
+    noise_floor,
+    price_bands,
     score,
     slices,
     summarise,
 )
+from laptop_pricing.modeling.factors import factors
+from laptop_pricing.modeling.interval import calibrate, coverage, interval, summarise_coverage
 from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
-from laptop_pricing.modeling.plots import save_plots
 
 MIN_SPECIFICATIONS = 50
 
@@ -37,8 +41,8 @@ def train(workspace, params):
     Returns
     -------
     dict
-        The content of metrics.json: ``cv`` (mean and sd over the folds), ``holdout`` and
-        ``rows``.
+        The content of metrics.json: ``cv`` (mean and sd over the folds), ``interval`` (how many
+        prices it holds), ``holdout`` and ``rows``.
 
     Raises
     ------
@@ -47,17 +51,22 @@ def train(workspace, params):
     """
     table, summary = read_processed(workspace)
     folds, predictions = cross_validate(table, params.train)
-    by_slice = slices(predictions, table)
-    curve = learning_curve(table, params.train)
+    covered = coverage(predictions)
+    curve = learning_curve(table, params.train, folds)
 
     held_out = is_held_out(table["key"])
     model = fit_pipeline(table[~held_out], params.train)
-    holdout = score(table.loc[held_out, TARGET], model.predict(table[held_out]))
+    calibration = calibrate(predictions[~predictions["row"].map(held_out)])
+    unseen = table[held_out]
+    predicted = model.predict(unseen)
+    low, high = interval(calibration, predicted).T
 
     metrics = _rounded(
         {
             "cv": summarise(folds),
-            "holdout": holdout,
+            "interval": summarise_coverage(covered),
+            "holdout": score(unseen[TARGET], predicted)
+            | {"coverage": float(unseen[TARGET].between(low, high).mean())},
             "rows": {"trained": int((~held_out).sum()), "held_out": int(held_out.sum())},
         }
     )
@@ -71,9 +80,22 @@ def train(workspace, params):
             "data_md5": summary["raw_md5"],
             "holdout": {"rule": HOLDOUT_RULE, "percent": HOLDOUT_PERCENT},
             "metrics": metrics,
+            "calibration": _rounded(calibration),
         },
     )
-    save_plots(workspace, predictions, by_slice, curve, params.criteria.MAPE)
+    promised = params.criteria.MAPE
+    plots.save_plots(
+        workspace,
+        {
+            "predictions": plots.draw_predictions(predictions),
+            "intervals": plots.draw_intervals(covered),
+            "residuals": plots.draw_residuals(predictions, price_bands(predictions["actual"])),
+            "slices": plots.draw_slices(slices(predictions, table), promised),
+            "learning_curve": plots.draw_learning_curve(curve, noise_floor(table), promised),
+            "factors": plots.draw_factors(factors(model, table)),
+            "offers": plots.draw_offers(calibration),
+        },
+    )
     write_json(workspace.metrics, metrics)
     return metrics
 
@@ -108,4 +130,6 @@ def _rounded(value):
     """Six significant digits, in which processors and thread counts agree."""
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value

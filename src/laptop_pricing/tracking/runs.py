@@ -146,10 +146,12 @@ def _log(client, run_id, workspace, bundle, table, summary, tags):
 
 
 def _metrics(metrics):
-    """The headline under the plain names, then spreads and the hold-out."""
+    """The headline under the plain names, then spreads, the interval and the hold-out."""
     for name, figure in metrics["cv"].items():
         yield name, figure["mean"]
         yield f"{name}_sd", figure["sd"]
+    for name in ("coverage", "width"):
+        yield f"interval_{name}", metrics["interval"][name]
     for name, value in metrics["holdout"].items():
         yield f"holdout_{name}", value
 

@@ -1,0 +1,74 @@
+"""How fast the model is beside others: fit, one prediction, a million rows.
+
+Everything is measured in one run on one thread and divided by ours, since machines are noisy and
+only ratios travel. Fitting is one fit with one setting, without the search for it::
+
+    python benchmarks/speed.py
+
+writes docs/tables/speed.md. Needs a processed table (``laptop-pricing run``); the boosted trees
+take part where they are installed.
+"""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from laptop_pricing.data.schema import FEATURES
+from laptop_pricing.files import write_text
+from laptop_pricing.modeling.bundle import Bundle
+from laptop_pricing.modeling.compare import OURS, contenders
+from laptop_pricing.modeling.interval import LEVELS
+from laptop_pricing.modeling.predict import predict
+from laptop_pricing.modeling.train import read_processed
+from laptop_pricing.settings import find_workspace, load_params
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS = 1_000_000
+_NO_INTERVAL = {"edges": [0, 1], "ratios": [[1.0] * len(LEVELS)] * 3}
+
+
+def seconds(call, repeat):
+    """The median time of `repeat` calls, after one that is not counted."""
+    call()
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return sorted(times)[repeat // 2]
+
+
+def measure(fit, table, many):
+    """Seconds to fit, to price one laptop, and to price many, in blocks as ``predict`` does."""
+    model = fit()
+    bundle = Bundle(model, {"calibration": _NO_INTERVAL})
+    one = table.head(1)
+    start = time.perf_counter()
+    predict(bundle, many)
+    return seconds(fit, 5), seconds(lambda: model.predict(one), 50), time.perf_counter() - start
+
+
+def main():
+    """Measure all models and write the table."""
+    workspace = find_workspace(ROOT)
+    params = load_params(ROOT / "params.yaml").train.model_copy(update={"alphas": (8.0,)})
+    table, _ = read_processed(workspace)
+    many = pd.concat([table[list(FEATURES)]] * (ROWS // len(table) + 1), ignore_index=True)[:ROWS]
+    found = {}
+    with threadpool_limits(1):
+        for name, fit, _ in contenders(params):
+            print(name, flush=True)
+            found[name] = measure(lambda fit=fit: fit(table, params), table, many)
+    ours = found[OURS]
+    lines = ["| Model | Fit | One laptop | A million rows |", "|---|---|---|---|"]
+    for name, times in found.items():
+        cells = " | ".join(f"{t / o:.2f}" for t, o in zip(times, ours))
+        lines.append(f"| {name} | {cells} |")
+    write_text(ROOT / "docs" / "tables" / "speed.md", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

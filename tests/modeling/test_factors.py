@@ -1,0 +1,168 @@
+"""The factors are exact Shapley values, and multiply to the price."""
+
+import copy
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+from laptop_pricing.data.schema import FEATURES, SPECIFICATION
+from laptop_pricing.data.split import is_held_out
+from laptop_pricing.modeling.bundle import load_bundle
+from laptop_pricing.modeling.factors import base_price, factors
+from laptop_pricing.modeling.pipeline import fit_pipeline, questions
+from laptop_pricing.modeling.train import read_processed
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Small sums are slower on several threads, much slower where the cores are busy."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module")
+def table(trained):
+    return read_processed(trained)[0]
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return load_bundle(trained.models).model
+
+
+@pytest.fixture(scope="module")
+def quick(params):
+    """Params that leave nothing to choose."""
+    return params.train.model_copy(update={"alphas": (8,)})
+
+
+def _random_laptops(rows, seed):
+    random = np.random.default_rng(seed)
+    table = {}
+    for column in SPECIFICATION:
+        if column.kind == "category":
+            table[column.name] = random.choice(np.array(column.allowed, dtype=object), rows)
+        elif column.kind == "flag":
+            table[column.name] = random.random(rows) < 0.5
+        else:
+            table[column.name] = random.integers(column.low, column.levels[-1] * 5 // 4, rows)
+    return pd.DataFrame(table, index=range(7, 7 + rows))
+
+
+def test_the_factors_times_the_base_price_are_the_price(model):
+    laptops = _random_laptops(10_000, seed=0)
+    found = factors(model, laptops)
+    product = base_price(model) * found.prod(axis=1)
+    np.testing.assert_allclose(product, model.predict(laptops), rtol=1e-9)
+    assert (found > 0).all(axis=None)
+    assert (abs(np.log(found)) > 0.01).mean().gt(0.1).all(), "each field matters to some"
+
+
+def test_there_is_one_column_per_field_and_one_line_per_laptop(model):
+    laptops = _random_laptops(5, seed=1)
+    found = factors(model, laptops)
+    assert list(found.columns) == list(FEATURES)
+    assert list(found.index) == list(laptops.index)
+
+
+def test_the_average_factor_of_a_field_is_one_over_the_training_laptops(model, table):
+    """And the base price is the average price, both in logs."""
+    trained_on = table[~is_held_out(table["key"])]
+    averages = np.log(factors(model, trained_on)).mean()
+    np.testing.assert_allclose(averages, 0, atol=1e-12)
+    average = np.exp(np.log(model.predict(trained_on)).mean())
+    assert base_price(model) == pytest.approx(average, rel=1e-9)
+    others = np.log(factors(model, _random_laptops(500, seed=2))).mean()
+    assert abs(others).max() > 0.01
+
+
+def _brute_force(model, laptop, background):
+    """Shapley's definition: each field's average contribution over all 2**15 coalitions.
+
+    What a coalition is worth is the average log price of laptops that have its fields from
+    `laptop` and the others from one of `background`.
+    """
+    encode, _, centre, ridge = (step for _, step in model.regressor_.steps)
+    fields = questions()[0]
+    size, players = len(fields), len(FEATURES)
+    pair_worth = np.zeros((size, size))
+    pair_worth[np.triu_indices(size, 1)] = ridge.coef_[size:]
+
+    def log_price(answers):
+        shared = np.einsum("ij,ij->i", answers @ pair_worth, answers)
+        base = ridge.intercept_ - ridge.coef_ @ centre.mean_
+        return base + answers @ ridge.coef_[:size] + shared
+
+    own, others = encode.transform(laptop)[0], encode.transform(background)
+    np.testing.assert_allclose(np.exp(log_price(others)), model.predict(background), rtol=1e-11)
+    coalitions = np.arange(2**players)
+    member = (coalitions[:, np.newaxis] >> np.arange(players) & 1).astype(bool)
+    known = member[:, [FEATURES.index(field) for field in fields]]
+    worth = sum(log_price(np.where(known, own, other)) for other in others) / len(others)
+
+    members = member.sum(axis=1)
+    values = []
+    for player in range(players):
+        without = coalitions[~member[:, player]]
+        gain = worth[without | 1 << player] - worth[without]
+        chance = [1 / (players * comb(players - 1, n)) for n in members[without]]
+        values.append(gain @ np.array(chance))
+    return values
+
+
+@pytest.mark.parametrize("everything_crossed", [False, True], ids=["as shipped", "all crossed"])
+def test_the_factors_are_those_of_shapleys_definition(table, quick, everything_crossed):
+    few = table.head(24)
+    params = quick.model_copy(update={"crossed": FEATURES} if everything_crossed else {})
+    model = fit_pipeline(few, params)
+    laptop = _random_laptops(1, seed=3)
+    expected = _brute_force(model, laptop, few)
+    found = np.log(factors(model, laptop).iloc[0])
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    assert np.count_nonzero(abs(found) > 0.005) > 8
+
+
+@pytest.mark.parametrize("field", FEATURES)
+def test_a_field_that_no_term_uses_has_a_factor_of_one(model, field):
+    without = copy.deepcopy(model)
+    about = questions()[0] == field
+    first, second = np.triu_indices(len(about), 1)
+    uses = np.concatenate([about, about[first] | about[second]])
+    without.regressor_["ridge"].coef_[uses] = 0
+    laptops = _random_laptops(50, seed=4)
+    found = factors(without, laptops)
+    np.testing.assert_allclose(found[field], 1, rtol=0, atol=1e-12)
+    assert (abs(factors(model, laptops)[field] - 1) > 1e-3).any()
+    product = base_price(without) * found.prod(axis=1)
+    np.testing.assert_allclose(product, without.predict(laptops), rtol=1e-9)
+
+
+def test_a_field_that_never_differed_has_a_factor_of_one_where_nothing_is_crossed(table, quick):
+    same = table.head(60).assign(warranty=1, os="Windows", touchscreen=False)
+    model = fit_pipeline(same, quick.model_copy(update={"crossed": ()}))
+    laptops = _random_laptops(50, seed=5)
+    found = factors(model, laptops)
+    assert laptops["touchscreen"].nunique() == 2 and laptops["os"].nunique() == 3
+    np.testing.assert_allclose(found[["warranty", "os", "touchscreen"]], 1, rtol=0, atol=1e-12)
+
+
+def test_factors_do_not_depend_on_the_order_of_rows_and_columns(model):
+    laptops = _random_laptops(300, seed=6)
+    expected = factors(model, laptops)
+    shuffled = laptops.sample(frac=1, random_state=0)[list(FEATURES[::-1])]
+    found = factors(model, shuffled.assign(price=-1, noise="x"))
+    assert list(found.index) == list(shuffled.index) != list(laptops.index)
+    pd.testing.assert_frame_equal(found.loc[laptops.index], expected, rtol=1e-12)
+    alone = factors(model, laptops.iloc[[5]])
+    pd.testing.assert_frame_equal(alone, expected.iloc[[5]], rtol=1e-12)
+
+
+def test_asking_changes_nothing(model):
+    laptops = _random_laptops(10, seed=7)
+    before, prices = laptops.copy(), model.predict(laptops)
+    factors(model, laptops)
+    pd.testing.assert_frame_equal(laptops, before)
+    np.testing.assert_array_equal(model.predict(laptops), prices)
