@@ -80,7 +80,10 @@ def draw_intervals(covered):
 
 
 def draw_residuals(predictions, bands):
-    """By how much the prediction is off, in each band of the actual price."""
+    """By how much the prediction is off, in each band of the predicted price.
+
+    Sorted by the actual price even a perfect model would seem too low on the dear ones.
+    """
     error = predictions["predicted"] / predictions["actual"] - 1
     groups = [error[bands == band] for band in bands.cat.categories]
     groups, names = zip(*[(g, b) for g, b in zip(groups, bands.cat.categories) if len(g)])
@@ -100,7 +103,7 @@ def draw_residuals(predictions, bands):
     axes.axhline(0, color=_GREY, linewidth=1)
     axes.set(
         ylabel="predicted / actual - 1",
-        xlabel="actual price; the box holds the middle half, the whiskers 90 %",
+        xlabel="predicted price; the box holds the middle half, the whiskers 90 %",
     )
     axes.yaxis.set_major_formatter(_PERCENT)
     axes.tick_params(axis="x", labelsize=8)

@@ -5,6 +5,7 @@ from sklearn.linear_model import Ridge
 
 _TOLERANCE = 1e-10
 _PATIENCE = 5
+_MOST_FITS = 1000
 
 
 def fit_ridge(X, y, bounded, alpha, sample_weight, start=None):
@@ -32,6 +33,11 @@ def fit_ridge(X, y, bounded, alpha, sample_weight, start=None):
     Ridge
         Fitted.
 
+    Raises
+    ------
+    ValueError
+        If `alpha` is so small for these columns that rounding errors decide who is zero.
+
     References
     ----------
     .. [1] J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method
@@ -48,7 +54,7 @@ def fit_ridge(X, y, bounded, alpha, sample_weight, start=None):
     used = np.ptp(X, axis=0) > 0
     inside = used.copy() if start is None else used & (start | ~bounded)
     fewest, patience = X.shape[1] + 1, _PATIENCE
-    while True:
+    for _ in range(_MOST_FITS):
         kept = X[:, inside] if inside.any() else np.zeros((len(X), 1))
         ridge = Ridge(alpha=alpha).fit(kept, y, sample_weight=sample_weight)
         coef = np.zeros(X.shape[1])
@@ -64,6 +70,10 @@ def fit_ridge(X, y, bounded, alpha, sample_weight, start=None):
         else:  # one at a time cannot go in circles
             wrong[: np.flatnonzero(wrong)[-1]] = False
         inside ^= wrong
+    else:
+        raise ValueError(
+            f"the Ridge did not settle in {_MOST_FITS} fits; try an alpha over {alpha}"
+        )
     ridge.coef_ = np.where(bounded, coef.clip(min=0), coef)
     ridge.n_features_in_ = X.shape[1]
     return ridge

@@ -89,7 +89,7 @@ def train(workspace, params):
         {
             "predictions": plots.draw_predictions(predictions),
             "intervals": plots.draw_intervals(covered),
-            "residuals": plots.draw_residuals(predictions, price_bands(predictions["actual"])),
+            "residuals": plots.draw_residuals(predictions, price_bands(predictions["predicted"])),
             "slices": plots.draw_slices(slices(predictions, table), promised),
             "learning_curve": plots.draw_learning_curve(curve, noise_floor(table), promised),
             "factors": plots.draw_factors(factors(model, table)),
