@@ -19,11 +19,11 @@ FOLDER = Path(laptop_pricing.__file__).parent
 
 # A module imports its own level and the levels before it. A name stands for what lies below it.
 LEVELS = (
-    ("", "errors", "files", "settings", "data.schema"),
+    ("", "errors", "files", "programs", "settings", "storage", "data.schema"),
     ("data",),
     ("modeling",),
     ("tracking",),
-    ("workflow", "reproduce", "serving"),
+    ("workflow", "reproduce", "connect", "doctor", "serving"),
     ("summary",),
     ("cli",),
     ("__main__",),

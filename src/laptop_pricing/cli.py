@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it.
 """
 
+import errno
 import inspect
 import os
 import re
@@ -42,7 +43,9 @@ def main():
         _fail(error, 1)
     except OSError as error:
         name = re.sub(r"\.([^/\\]+)\.\d+\.part$", r"\1", str(error.filename or ""))
-        _fail(f"{name}: {error.strerror or error}; is it open elsewhere, or the disk full?", 1)
+        full = error.errno == errno.ENOSPC
+        remedy = "make room and try again" if full else "is it open elsewhere?"
+        _fail(f"{name}: {error.strerror or error}; {remedy}", 1)
 
 
 def _fail(error, code):
@@ -55,11 +58,12 @@ def _example(command):
     return f"Example: {NAME} {command}"
 
 
-def _settings():
+def _settings(environment=True):
     from laptop_pricing.settings import PARAMS_FILE, find_workspace, load_environment, load_params
 
     workspace = find_workspace()
-    load_environment(workspace)
+    if environment:
+        load_environment(workspace)
     return workspace, load_params(Path(short(workspace.root / PARAMS_FILE)))
 
 
@@ -190,6 +194,130 @@ def reproduce(
     workspace, _ = _settings()
     same = reproduce(workspace, revision, _step, lambda text: _warn([text]))
     typer.echo(f"identical: {same}")
+
+
+connect = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(connect, name="connect", help="Connect to the team's storage and servers.")
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")]
+
+
+@connect.command("s3", epilog=_example("connect s3 acme-laptops --profile acme"))
+def connect_s3(
+    bucket: Annotated[str, typer.Argument(help="Name of the bucket, without s3://")],
+    prefix: Annotated[str, typer.Option(help="Folder of DVC's objects in it.")] = "dvc",
+    profile: Annotated[
+        Optional[str], typer.Option(help="Profile of the AWS command line tool.")
+    ] = None,
+    endpoint_url: Annotated[
+        Optional[str], typer.Option(help="Address of an S3 storage that is not Amazon's.")
+    ] = None,
+    dry_run: _DryRun = False,
+):
+    """Keep data and models in an S3 bucket.
+
+    Without --profile and without keys that the AWS tools know, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY are read from the environment, or asked for.
+    """
+    from laptop_pricing.connect import aws_keys, s3_settings
+
+    workspace, _ = _settings(environment=False)
+    settings = s3_settings(bucket, prefix, profile, endpoint_url)
+    if not dry_run:
+        settings = s3_settings(bucket, prefix, profile, endpoint_url, aws_keys(profile))
+    _connect(settings, workspace, dry_run)
+
+
+@connect.command("dagshub", epilog=_example("connect dagshub acme/laptop-pricing"))
+def connect_dagshub(
+    repository: Annotated[str, typer.Argument(metavar="OWNER/REPO")],
+    dry_run: _DryRun = False,
+):
+    """Keep data, models and experiments in a DagsHub repository.
+
+    The access token is read from DAGSHUB_USER_TOKEN, or asked for.
+    """
+    from laptop_pricing.connect import ask, dagshub_settings
+    from laptop_pricing.tracking.hub import find_user, host
+
+    workspace, _ = _settings()
+    user, token = "USER", ""
+    if not dry_run:
+        token = ask("DAGSHUB_USER_TOKEN", "DagsHub access token")
+        user = find_user(repository, token)
+    _connect(dagshub_settings(repository, user, token, host()), workspace, dry_run)
+
+
+def _connect(settings, workspace, dry_run):
+    from laptop_pricing import storage
+    from laptop_pricing.connect import all_or_nothing, apply
+    from laptop_pricing.doctor import check_remote
+
+    for setting in settings:
+        if setting.value or dry_run:
+            value = "(secret)" if setting.secret else setting.value or "(taken out)"
+            typer.echo(f"{setting.file}: {setting.name} = {value}")
+    if dry_run:
+        typer.echo("Nothing was written.")
+        return
+    with all_or_nothing(workspace):
+        apply(settings, workspace)
+        link = check_remote(storage.open_repo(workspace))
+        if link.state == "broken":
+            raise StepFailed(f"{link.found}; {link.fix}; nothing was changed")
+    typer.echo(f"{link.found}. Next: git commit .dvc/config, dvc push")
+
+
+@app.command(epilog=_example("doctor --json"))
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs to read.")] = False,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="First upload what the remote lacks or has corrupt.")
+    ] = False,
+):
+    """Check every link of the chain, from Python to storage and servers.
+
+    Says what to do about each that is not whole. Reads every object of cache and remote. Exit code
+    1 if a link is broken.
+    """
+    import json
+    from dataclasses import asdict
+
+    from laptop_pricing.doctor import examine
+
+    workspace, _ = _settings()
+    if mend:
+        from laptop_pricing import storage
+
+        mended = storage.mend_remote(storage.open_repo(workspace))
+        typer.echo(f"{mended} objects uploaded to the remote", err=True)
+    links = []
+    for link in examine(workspace):
+        links.append(link)
+        if not as_json:
+            color = {"ok": "green", "warning": "yellow", "broken": "red"}[link.state]
+            fix = f" -> {link.fix}" if link.fix else ""
+            typer.echo(
+                f"{typer.style(f'{link.state:<8}', fg=color)} {link.name}: {link.found}{fix}"
+            )
+    if as_json:
+        typer.echo(json.dumps([asdict(link) for link in links], indent=2))
+    if any(link.state == "broken" for link in links):
+        sys.exit(1)
+
+
+@app.command(epilog=_example("dataset"))
+def dataset():
+    """Register the current dataset for the branch one is on.
+
+    On the MLflow server, and on DagsHub also as a datasource. A notebook gets it by
+    laptop_pricing.tracking.datasets.load_dataset().
+    """
+    from laptop_pricing.tracking.datasets import register_dataset
+
+    workspace, params = _settings()
+    entry = register_dataset(workspace, params)
+    said = "registered" if entry.new else "registered already"
+    typer.echo(f"{said}: md5 {entry.md5} for branch {entry.branch}, run {entry.run_id}")
 
 
 @app.command(epilog=_example("predict laptops.csv -o priced.csv"))

@@ -1,5 +1,6 @@
 """Files written whole or not at all, and their checksums."""
 
+import errno
 import hashlib
 import json
 import os
@@ -33,6 +34,10 @@ def atomic_path(target, folder=None):
         yield part
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, target)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # the error may name another file, or none
+            raise OSError(error.errno, os.strerror(error.errno), str(target)) from None
+        raise
     finally:
         with suppress(OSError):  # Windows keeps a file that is still open
             part.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,8 @@ from ruamel.yaml.error import YAMLError
 
 from laptop_pricing import NAME
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
+from laptop_pricing.programs import git, git_environment, run_dvc
 from laptop_pricing.settings import Workspace
-from laptop_pricing.workflow import last_line, run_dvc
-
-_OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 
 
 def reproduce(workspace, revision="HEAD", say=print, warn=print):
@@ -43,28 +40,28 @@ def reproduce(workspace, revision="HEAD", say=print, warn=print):
         If there is no such commit, or it promises nothing.
     """
     root = workspace.root
-    prefix = _git(root, "rev-parse", "--show-prefix", problem=f"{root}: not in a Git repository")
+    prefix = git(root, "rev-parse", "--show-prefix", problem=f"{root}: not in a Git repository")
     unknown = f"{revision!r}: no such commit; expected a commit, branch or tag"
     query = ("rev-parse", "--verify", "--end-of-options")
-    commit = _git(root, *query, f"{revision}^{{commit}}", problem=unknown)
+    commit = git(root, *query, f"{revision}^{{commit}}", problem=unknown)
     short = commit[:7]
     promised = {}
     for file in ("dvc.lock", "metrics.json", "data.dvc"):
         absent = f"{short} has no {file}; name a commit made after {NAME} run"
-        promised[file] = _parse(_git(root, "show", f"{commit}:./{file}", problem=absent), file)
+        promised[file] = _parse(git(root, "show", f"{commit}:./{file}", problem=absent), file)
     md5 = promised["data.dvc"]["outs"][0].get("md5")
     if not md5:
         raise UserError(f"data.dvc of {short} names no data; name a commit made after {NAME} run")
-    if commit == _git(root, *query, "HEAD") and _git(root, "status", "--porcelain"):
+    if commit == git(root, *query, "HEAD") and git(root, "status", "--porcelain"):
         warn("uncommitted changes are not part of what is checked")
-    if _git(root, "diff", "--name-only", commit, "--", "requirements.txt"):
+    if git(root, "diff", "--name-only", commit, "--", "requirements.txt"):
         warn(f"requirements.txt of {short} is not today's: library versions may make a difference")
     say(f"Checking {short} out into a temporary worktree")
     with _worktree(root, commit) as tree:
         copy = Workspace(tree / prefix)
         path = os.pathsep.join([str(copy.root / "src"), os.environ.get("PYTHONPATH", "")])
         memory = tree.parent / "dvc"
-        environment = _environment() | {"PYTHONPATH": path, "DVC_SITE_CACHE_DIR": str(memory)}
+        environment = git_environment() | {"PYTHONPATH": path, "DVC_SITE_CACHE_DIR": str(memory)}
         say(f"Getting its data, md5 {md5}")
         _get_data(root, copy, environment)
         shutil.rmtree(memory)  # DVC trusts what it fetched; now it has to look
@@ -88,10 +85,10 @@ def _worktree(root, commit):
         # No hooks: those of dvc install would check every output out.
         add = ("-c", f"core.hooksPath={folder}", "worktree", "add", "--quiet", "--detach")
         try:
-            _git(root, *add, tree, commit, problem=f"git worktree add {tree} failed")
+            git(root, *add, tree, commit, problem=f"git worktree add {tree} failed")
             yield tree
         finally:
-            _git(root, "worktree", "remove", "--force", "--force", tree)  # twice: even if locked
+            git(root, "worktree", "remove", "--force", "--force", tree)  # twice: even if locked
 
 
 def _get_data(root, copy, environment):
@@ -163,19 +160,3 @@ def _parse(text, file):
         return dict(YAML(typ="safe", pure=True).load(text))  # JSON is YAML, too
     except (YAMLError, TypeError, ValueError) as error:
         raise UserError(f"{file}: not as dvc repro writes it: {error}") from None
-
-
-def _git(root, *arguments, problem=""):
-    """What Git prints; a `problem` says what it means if Git fails."""
-    command = ["git", "--no-optional-locks", *arguments]  # reading leaves the index alone
-    done = subprocess.run(
-        command, cwd=root, env=_environment(), capture_output=True, encoding="utf-8"
-    )
-    if problem and done.returncode:
-        raise UserError(f"{problem} ({last_line(done.stderr)})")
-    return done.stdout.strip()
-
-
-def _environment():
-    """Ours, without what Git tells a hook about the repository that it works for."""
-    return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}

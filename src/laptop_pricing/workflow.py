@@ -1,14 +1,13 @@
 """The main job: data -> ``dvc repro`` -> track -> summary; or the same steps on the sample."""
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
 from dataclasses import dataclass, replace
 
+from laptop_pricing import NAME, storage
 from laptop_pricing.data.ingest import ingest
+from laptop_pricing.doctor import check_remote
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
+from laptop_pricing.programs import last_line, run_dvc
 from laptop_pricing.settings import Workspace
 
 SCRATCH = ".scratch"
@@ -47,8 +46,9 @@ def run(workspace, params, say=print):
     DataUnavailable
         If data/raw is empty and neither the DVC remote nor the source has the data.
     StepFailed, UserError
-        If a step fails.
+        If a step fails, or an object in DVC's cache is corrupt.
     """
+    storage.check_cache(workspace)
     if not workspace.raw.is_file():
         obtain_data(workspace, params, say)
     pointer = workspace.root / "data.dvc"
@@ -108,7 +108,11 @@ def obtain_data(workspace, params, say=print):
         say("Getting the data: dvc pull data.dvc")
         pulled = run_dvc(workspace, "pull", "data.dvc", capture=True)
         if pulled.returncode or not workspace.raw.is_file():
-            raise DataUnavailable(f"dvc pull: {last_line(pulled.stderr) or 'brought no data'}")
+            link = check_remote(storage.open_repo(workspace))
+            found = f"{link.found}; {link.fix}"
+            if link.state == "ok":
+                found = f"data.dvc: missing there or corrupt; {NAME} doctor says which"
+            raise DataUnavailable(f"dvc pull: {found}")
     else:
         say(f"Getting the data: {params.ingest.source}")
         ingest(params.ingest.source, workspace, params)
@@ -153,27 +157,3 @@ def criteria(metrics, params):
         ("R2", *found["R2"].values(), f"> {least:g}", found["R2"]["mean"] > least),
         ("MAPE", *found["MAPE"].values(), f"< {most:g}", found["MAPE"]["mean"] < most),
     ]
-
-
-def run_dvc(workspace, *arguments, capture=False, environment=None):
-    """DVC of this very environment, whose stages then find our command, activated or not."""
-    folder = sysconfig.get_path("scripts")
-    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
-    environment = (os.environ if environment is None else environment) | {"PATH": path}
-    pipe = subprocess.PIPE if capture else None
-    command = [sys.executable, "-m", "dvc", *arguments]
-    with subprocess.Popen(
-        command, cwd=workspace.root, env=environment, stdout=pipe, stderr=pipe, text=True
-    ) as process:
-        try:
-            out, err = process.communicate()
-        except KeyboardInterrupt:  # DVC had it, too: let it put its locks away
-            process.wait()
-            raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
-
-
-def last_line(text):
-    """What a program complained of in the end."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("ERROR: ") if lines else ""

@@ -1,37 +1,22 @@
 """The workspace's result -> an MLflow run, once per result, now or later.
 
-MLflow is imported only here and only when called, since that takes seconds. The calls are those
-that servers from 2.7 on understand: the model goes to the run as a folder, not by ``log_model``.
+The calls are those that servers from 2.7 on understand: the model goes to the run as a folder, not
+by ``log_model``.
 """
 
-import json
-import logging
-import os
-import subprocess
 import tempfile
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from laptop_pricing.data.ingest import SOURCE_FILE
-from laptop_pricing.errors import StepFailed, UserError
+from laptop_pricing import NAME
+from laptop_pricing.errors import UserError
 from laptop_pricing.files import checksum
-from laptop_pricing.settings import RAW_FILE
+from laptop_pricing.programs import git
+from laptop_pricing.tracking.datasets import data_source, dataset_entity
+from laptop_pricing.tracking.server import experiment, open_client
 
 RESULT_TAG = "metadata_sha256"
-ARTIFACTS = "mlartifacts"
 _PIP_REQUIREMENTS = ("numpy", "pandas", "scikit-learn")
-
-# MLflow is quiet, and an unreachable server is given up after seconds instead of four minutes.
-_MLFLOW_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-}
 
 
 @dataclass(frozen=True)
@@ -78,13 +63,8 @@ def track(workspace, params):
         if not made.exists():
             raise UserError(f"{made}: not there; run dvc repro")
     uri = workspace.tracking_uri
-    if "://" not in uri and uri != "databricks":
-        raise UserError(f"MLFLOW_TRACKING_URI: found {uri!r}; expected http://host:port")
-    with _mlflow_errors(uri):
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=uri)
-        experiment_id = _experiment(client, workspace, params.track.experiment)
+    with open_client(workspace, "not tracked", f"run {NAME} track later") as client:
+        experiment_id = experiment(client, workspace, params.track.experiment)
         sha256 = checksum(workspace.models / METADATA_FILE, "sha256")
         known = client.search_runs(
             [experiment_id],
@@ -106,20 +86,6 @@ def track(workspace, params):
     return TrackedRun(run_id, params.track.experiment, uri, new=True)
 
 
-def _experiment(client, workspace, name):
-    local = workspace.tracking_uri == workspace.local_tracking_uri
-    folder = (workspace.root / ARTIFACTS).as_uri() if local else None
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        if local and found.artifact_location != folder:
-            raise UserError(
-                f"mlflow.db keeps its files in {found.artifact_location}, not in {folder}; "
-                "move the project back, or move mlflow.db away to begin anew"
-            )
-        return found.experiment_id
-    return client.create_experiment(name, artifact_location=folder)
-
-
 def _log(client, run_id, workspace, bundle, table, summary, tags):
     from mlflow.entities import DatasetInput, InputTag, Metric, Param
     from mlflow.utils.time import get_current_time_millis
@@ -133,7 +99,9 @@ def _log(client, run_id, workspace, bundle, table, summary, tags):
         metrics=[Metric(name, value, now, 0) for name, value in _metrics(metadata["metrics"])],
         params=[Param(name, str(value)) for name, value in params.items()],
     )
-    dataset = _dataset(table, summary, tags["data_source"])
+    counts = {"num_rows": summary["rows"], "num_kept": summary["kept"]}
+    columns = table.drop(columns=["key", "specification"])
+    dataset = dataset_entity(columns, summary["raw_md5"], tags["data_source"], counts)
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
     for folder in (workspace.figures, workspace.plots):
         client.log_artifacts(run_id, str(folder), f"plots/{folder.name}")
@@ -154,21 +122,6 @@ def _metrics(metrics):
         yield f"interval_{name}", metrics["interval"][name]
     for name, value in metrics["holdout"].items():
         yield f"holdout_{name}", value
-
-
-def _dataset(table, summary, source):
-    from mlflow.entities import Dataset
-    from mlflow.models import infer_signature
-
-    schema = infer_signature(table.drop(columns=["key", "specification"])).inputs
-    return Dataset(
-        name=RAW_FILE,
-        digest=summary["raw_md5"],
-        source_type="http" if source.startswith("http") else "local",
-        source=json.dumps({"url" if source.startswith("http") else "uri": source}),
-        schema=json.dumps({"mlflow_colspec": schema.to_dict()}),
-        profile=json.dumps({"num_rows": summary["rows"], "num_kept": summary["kept"]}),
-    )
 
 
 def _save_model(bundle, table, folder):
@@ -192,60 +145,13 @@ def _save_model(bundle, table, folder):
 
 def _tags(workspace):
     """What ties the run to code and data."""
-    tags = {"data_source": _data_source(workspace)}
-    commit = _git(workspace, "rev-parse", "HEAD")
+    tags = {"data_source": data_source(workspace)}
+    commit = git(workspace.root, "rev-parse", "HEAD")
     if commit:
         tags["mlflow.source.git.commit"] = commit
-        tags["git_clean"] = str(not _git(workspace, "status", "--porcelain")).lower()
-        tags["git_branch"] = _git(workspace, "rev-parse", "--abbrev-ref", "HEAD")
+        tags["git_clean"] = str(not git(workspace.root, "status", "--porcelain")).lower()
+        tags["git_branch"] = git(workspace.root, "rev-parse", "--abbrev-ref", "HEAD")
     lock = workspace.root / "dvc.lock"
     if lock.is_file():
         tags["dvc_lock_md5"] = checksum(lock, "md5")
     return tags
-
-
-def _data_source(workspace):
-    """Where ``ingest`` had this very file from; else that DVC brought it."""
-    try:
-        found = json.loads((workspace.interim / SOURCE_FILE).read_text(encoding="utf-8"))
-        if found["md5"] == checksum(workspace.raw, "md5"):
-            return found["source"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return "data.dvc"
-
-
-def _git(workspace, *arguments):
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=workspace.root,
-            capture_output=True,
-            timeout=30,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-@contextmanager
-def _mlflow_errors(uri):
-    """Patience and silence for MLflow, and its failures as one line without credentials."""
-    for name, value in _MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-        reason = str(error)[:300]
-        if "Max retries exceeded" in reason:
-            reason = "the server does not answer"
-        raise StepFailed(f"not tracked: {uri}: {reason}; run laptop-pricing track later") from None

@@ -1,0 +1,85 @@
+"""Model versions and their aliases, by calls that MLflow servers from 2.7 on understand."""
+
+from laptop_pricing.errors import UserError
+from laptop_pricing.tracking.server import open_client
+
+MODEL_FOLDER = "model"
+_REMEDY = "the run itself is safe; try again later"
+
+
+def register(workspace, run_id, name):
+    """Make the model of a run a version of a registered model, once.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Its ``tracking_uri`` names the server.
+    run_id : str
+        A run of :func:`laptop_pricing.tracking.runs.track`.
+    name : str
+        The registered model, made if need be.
+
+    Returns
+    -------
+    str
+        The version: that of an earlier call if the run has one already.
+
+    Raises
+    ------
+    UserError
+        If the run has no model.
+    StepFailed
+        If the server cannot be reached or refuses.
+    """
+    with open_client(workspace, "not registered", _REMEDY) as client:
+        from mlflow.exceptions import MlflowException
+
+        run = client.get_run(run_id)
+        # Of the root: a 3.x client lists a folder by a call that servers 2.x do not know.
+        if not any(item.path == MODEL_FOLDER for item in client.list_artifacts(run_id)):
+            raise UserError(f"run {run_id}: found no model in it; name a run that track has made")
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        for version in client.search_model_versions(f"name = '{name}'"):
+            if version.run_id == run_id:
+                return str(version.version)
+        source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+        return str(client.create_model_version(name, source, run_id=run_id).version)
+
+
+def set_alias(workspace, name, alias, version):
+    """Let an alias of a registered model mean this version from now on.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    name, alias, version : str
+
+    Raises
+    ------
+    StepFailed
+        If the server cannot be reached or refuses; the alias means what it meant.
+    """
+    with open_client(workspace, f"alias {alias} not set", "it means what it meant") as client:
+        client.set_registered_model_alias(name, alias, version)
+
+
+def find_version(workspace, name, alias):
+    """The version that an alias means now.
+
+    Returns
+    -------
+    (str, str)
+        Version, and the run that it comes from.
+
+    Raises
+    ------
+    StepFailed
+        If there is no such model or alias, or the server cannot be reached.
+    """
+    with open_client(workspace, f"{name}@{alias} not found", "register a version first") as client:
+        found = client.get_model_version_by_alias(name, alias)
+        return str(found.version), found.run_id

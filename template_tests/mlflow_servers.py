@@ -1,0 +1,187 @@
+"""Real MLflow servers with users and passwords, of the versions that teams meet."""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+import pytest
+from environments import ROOT, environment
+
+START_S = 180
+ADMIN, WRITER, READER = "admin", "writer", "reader"
+SERVERS = ("2.7.1", "2.22.5", "locked")
+CLIENTS = ("locked", "2.22.5")
+
+
+def locked(*names):
+    """The lines of requirements.txt for these packages, such as ``mlflow==3.0.0``."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = {line.split("==")[0]: line for line in lines if "==" in line}
+    return [pins[name] for name in names]
+
+
+def server_environment(version):
+    """The folder of executables of the environment of a server."""
+    if version == "2.7.1":  # of 2023, which DagsHub was reported to run
+        old = ["mlflow==2.7.1", "flask<3", "sqlalchemy<2.1", "setuptools<81"]
+        return environment("mlflow-2.7.1", old, python="3.10")
+    if version == "locked":
+        (pin,) = locked("mlflow")
+        return environment("mlflow-locked", [pin.replace("mlflow==", "mlflow[auth]==")])
+    return environment(f"mlflow-{version}", [f"mlflow[auth]=={version}", "sqlalchemy<2.1"])
+
+
+def client_python(version):
+    """The Python of an environment that holds this package and a version of the client."""
+    if version == "locked":
+        return sys.executable
+    same = locked("dvc", "dvc-s3", "numpy", "pandas", "scikit-learn", "skops")
+    declared = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    mine = [f"-e {ROOT}", f"# pyproject.toml is {declared}"]
+    requirements = [*mine, f"mlflow=={version}", "sqlalchemy<2.1", *same]
+    return str(environment(f"client-{version}", requirements) / "python")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes
+    ----------
+    version : str
+        One of ``SERVERS``.
+    address : str
+        ``http://127.0.0.1:PORT``.
+    passwords : dict
+        That of each user: the admin, the writer, and the reader, who may only look at what others
+        made.
+    """
+
+    version: str
+    address: str
+    passwords: dict
+
+    def settings(self, user):
+        """The variables with which a user of the server runs the project."""
+        return {
+            "MLFLOW_TRACKING_URI": self.address,
+            "MLFLOW_TRACKING_USERNAME": user,
+            "MLFLOW_TRACKING_PASSWORD": self.passwords[user],
+        }
+
+
+@contextmanager
+def mlflow_server(version, folder):
+    """Start a server, empty but for its users, with its database and artifacts in the folder."""
+    executables = server_environment(version)
+    passwords = {user: secrets.token_hex(8) for user in (ADMIN, WRITER, READER)}
+    server = Server(version, f"http://127.0.0.1:{free_port()}", passwords)
+    settings = folder / "auth.ini"
+    settings.write_text(
+        "[mlflow]\n"
+        "default_permission = READ\n"
+        f"database_uri = sqlite:///{(folder / 'auth.db').as_posix()}\n"
+        f"admin_username = {ADMIN}\n"
+        f"admin_password = {passwords[ADMIN]}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+        encoding="utf-8",
+    )
+    command = [str(executables / "python"), "-m", "mlflow", "server", "--app-name=basic-auth"]
+    command += ["--host=127.0.0.1", f"--port={server.address.rpartition(':')[2]}", "--workers=1"]
+    command += [f"--backend-store-uri=sqlite:///{(folder / 'runs.db').as_posix()}"]
+    command += [f"--artifacts-destination={(folder / 'artifacts').as_uri()}", "--serve-artifacts"]
+    variables = {name: value for name, value in os.environ.items() if name[:7] != "MLFLOW_"}
+    variables |= {
+        "PATH": f"{executables}{os.pathsep}{os.environ['PATH']}",  # where it finds gunicorn
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # Starts faster.
+    }
+    with _running(command, variables, folder) as process:
+        _wait_for(process, f"{server.address}/health", folder / "log")
+        for user in (WRITER, READER):
+            new = {"username": user, "password": passwords[user]}
+            call(server, ADMIN, "POST", "users/create", new)
+        _hash_fast(folder / "auth.db", passwords)
+        yield server
+
+
+def _hash_fast(database, passwords):
+    """Let the server check a password in microseconds.
+
+    It does so for each request, by default for a quarter of a second: nine tenths of the time of
+    these tests. The hash names its method, so that a cheap one is as good to the server.
+    """
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for user, password in passwords.items():
+            digest = hashlib.pbkdf2_hmac("sha256", password.encode(), b"salt", 1).hex()
+            fast = f"pbkdf2:sha256:1$salt${digest}"
+            change = "UPDATE users SET password_hash = ? WHERE username = ?"
+            assert connection.execute(change, (fast, user)).rowcount == 1
+
+
+@contextmanager
+def _running(command, variables, folder):
+    """A process with its workers, stopped at the end."""
+    posix = os.name == "posix"
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=variables,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=posix,
+        )
+        try:
+            yield process
+        finally:
+            # The server has workers, which are of its process group.
+            os.killpg(process.pid, signal.SIGTERM) if posix else process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL) if posix else process.kill()
+                process.wait()
+
+
+def _wait_for(process, address, log):
+    end = time.monotonic() + START_S
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the MLflow server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def call(server, user, method, path, content=None):
+    """Ask the server's REST API as a user; its answer."""
+    token = base64.b64encode(f"{user}:{server.passwords[user]}".encode()).decode()
+    request = urllib.request.Request(
+        f"{server.address}/api/2.0/mlflow/{path}",
+        data=None if content is None else json.dumps(content).encode(),
+        headers={"Authorization": f"Basic {token}", "Content-Type": "application/json"},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or b"{}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,81 @@
+"""A run's model becomes a version, once, and an alias leads back to its prices."""
+
+import numpy as np
+import pytest
+
+from laptop_pricing.data.schema import FEATURES
+from laptop_pricing.errors import StepFailed, UserError
+from laptop_pricing.modeling.bundle import load_bundle
+from laptop_pricing.modeling.train import read_processed
+from laptop_pricing.settings import Workspace
+from laptop_pricing.tracking.registry import find_version, register, set_alias
+from laptop_pricing.tracking.runs import track
+
+pytestmark = pytest.mark.services
+NAME = "laptop-pricing"
+
+
+@pytest.fixture(scope="module")
+def tracked(trained, params):
+    return trained, track(trained, params).run_id
+
+
+def test_an_alias_leads_back_to_the_same_prices(tracked):
+    import mlflow.sklearn
+
+    workspace, run_id = tracked
+    version = register(workspace, run_id, NAME)
+    set_alias(workspace, NAME, "champion", version)
+    assert find_version(workspace, NAME, "champion") == (version, run_id)
+    mlflow.set_tracking_uri(workspace.tracking_uri)
+    loaded = mlflow.sklearn.load_model(f"models:/{NAME}@champion")
+    rows = read_processed(workspace)[0][list(FEATURES)]
+    bundle = load_bundle(workspace.models)
+    np.testing.assert_array_equal(loaded.predict(rows), bundle.model.predict(rows))
+
+
+def test_a_run_is_registered_once(tracked):
+    workspace, run_id = tracked
+    assert register(workspace, run_id, "once") == register(workspace, run_id, "once") == "1"
+
+
+def test_an_alias_moves(tracked, params):
+    from mlflow import MlflowClient
+
+    workspace, run_id = tracked
+    first = register(workspace, run_id, "moving")
+    client = MlflowClient(workspace.tracking_uri)
+    source = client.get_model_version("moving", first).source
+    second = str(client.create_model_version("moving", source).version)
+    for version in (first, second):
+        set_alias(workspace, "moving", "candidate", version)
+        assert find_version(workspace, "moving", "candidate")[0] == version
+
+
+def test_a_run_without_a_model_is_refused(tracked):
+    from mlflow import MlflowClient
+
+    workspace, run_id = tracked
+    client = MlflowClient(workspace.tracking_uri)
+    empty = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
+    with pytest.raises(UserError, match=f"run {empty}: found no model in it"):
+        register(workspace, empty, "nothing")
+
+
+def test_what_is_not_there_is_one_line(tracked):
+    workspace, run_id = tracked
+    register(workspace, run_id, NAME)
+    for call, told in (
+        (lambda: register(workspace, "0" * 32, NAME), "not registered"),
+        (lambda: set_alias(workspace, NAME, "champion", "99"), "alias champion not set"),
+        (lambda: find_version(workspace, NAME, "nobody"), f"{NAME}@nobody not found"),
+        (lambda: find_version(workspace, "unknown", "champion"), "unknown@champion not found"),
+    ):
+        with pytest.raises(StepFailed, match=f"^{told}: sqlite.*"):
+            call()
+
+
+def test_a_server_that_is_down_is_one_line(trained, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(StepFailed, match="not registered: .*does not answer; the run itself is"):
+        register(Workspace(trained.root), "0" * 32, NAME)
