@@ -29,7 +29,6 @@ BUCKET = GIVEN["BucketName"]
 ARN = f"arn:aws:s3:::{BUCKET}"
 README = STACK.with_name("README.md")
 GUIDE = ROOT / "docs" / "s3.md"
-UNSET = "dvc remote modify --unset storage profile"
 
 
 def _stack(**given):
@@ -460,9 +459,11 @@ def repository(tmp_path, raw_csv):
 
 def _connect(folder, prefix):
     """Write what `laptop-pricing connect s3` writes, for a folder that is no Git repository."""
-    remote = f"url = s3://{BUCKET}/{prefix}\nprofile = ana\nverify = true\nread_timeout = 10\n"
-    content = f"[core]\nremote = storage\nno_scm = true\n['remote \"storage\"']\n{remote}"
-    (folder / ".dvc" / "config").write_text(content)
+    section = "['remote \"storage\"']\n"
+    remote = f"url = s3://{BUCKET}/{prefix}\nverify = true\nconnect_timeout = 8\nread_timeout = 8\n"
+    shared = f"[core]\nremote = storage\nno_scm = true\n{section}{remote}"
+    (folder / ".dvc" / "config").write_text(shared)
+    (folder / ".dvc" / "config.local").write_text(f"{section}profile = ana\n")
 
 
 def _forget(folder):
@@ -482,13 +483,27 @@ def test_dvc_pushes_and_pulls_for_a_member(repository, raw_csv, profile, gateway
 def test_dvc_pushes_and_pulls_for_github(
     repository, raw_csv, gateway, github_role, enforced, monkeypatch
 ):
-    assert UNSET in README.read_text(encoding="utf-8")
-    _run(UNSET, repository)
+    (repository / ".dvc" / "config.local").unlink()  # as in a clone
     for name, value in github_role.items():
         monkeypatch.setenv(name.upper(), value)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("AWS_ENDPOINT_URL", gateway.address)
     _push_and_pull(repository, raw_csv, gateway)
+
+
+@pytest.mark.parametrize("prefix, works", [("dvc", True), ("elsewhere", False)])
+def test_connect_needs_no_more_than_these_rights(
+    tmp_path, profile, gateway, member, enforced, prefix, works
+):
+    folder = tmp_path / "project"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / ".dvc" / "config").write_text("[core]\nno_scm = true\n")
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    profile(member, gateway.address)
+    command = f"laptop-pricing connect s3 {BUCKET} --prefix {prefix} --profile ana"
+    said = _run(command, folder, works)
+    assert ("reachable and writable" if works else "access denied; ask its owner") in said
+    assert ("storage" in (folder / ".dvc" / "config").read_text()) == works
 
 
 def _push_and_pull(folder, raw_csv, gateway):
