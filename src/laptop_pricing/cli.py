@@ -261,10 +261,11 @@ def _connect(settings, workspace, dry_run):
         return
     with all_or_nothing(workspace):
         apply(settings, workspace)
+        _step("Trying the storage")
         link = check_remote(storage.open_repo(workspace))
         if link.state == "broken":
             raise StepFailed(f"{link.found}; {link.fix}; nothing was changed")
-    typer.echo(f"{link.found}. Next: git commit .dvc/config, dvc push")
+    typer.echo(f"{link.found}\nNext: commit .dvc/config, then dvc push; or dvc pull")
 
 
 @app.command(epilog=_example("doctor --json"))

@@ -286,7 +286,11 @@ def test_who_is_refused_is_told_why_and_can_track_later(server, client, team):
     before = _content(workspace.root)
     reader, writer = server.settings(READER), server.settings(WRITER)
 
-    _assert_one_line(_track(workspace, client, reader), server, "this user may not write there")
+    _assert_one_line(
+        _track(workspace, client, reader),
+        server,
+        "ask the server's administrator for the right to edit",
+    )
     wrong = writer | {"MLFLOW_TRACKING_PASSWORD": "hunter2"}
     said = ("wrong user name or password", "MLFLOW_TRACKING_USERNAME", ".env")
     _assert_one_line(_track(workspace, client, wrong), server, *said)
@@ -326,7 +330,7 @@ def test_a_reader_cannot_change_what_the_team_registered(tracked, used, monkeypa
     call(tracked.server, WRITER, "POST", "registered-models/create", {"name": "empty"})
     for name, value in tracked.server.settings(READER).items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(StepFailed, match="not registered: .*this user may not write there"):
+    with pytest.raises(StepFailed, match="not registered: .*ask the server's administrator"):
         register(tracked.workspace, run["info"]["run_id"], "empty")
-    with pytest.raises(StepFailed, match="champion not set: .*this user may not write there"):
+    with pytest.raises(StepFailed, match="champion not set: .*ask the server's administrator"):
         set_alias(tracked.workspace, "prices-locked", "champion", found["versions"][0])
