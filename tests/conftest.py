@@ -45,9 +45,10 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def params():
-    """The project's params, with fewer folds."""
+    """The project's params, with fewer folds and alphas."""
     params = load_params(ROOT / PARAMS_FILE)
-    train = params.train.model_copy(update={"folds": 3, "inner_folds": 2, "seeds": (0,)})
+    few = {"folds": 3, "inner_folds": 2, "seeds": (0,), "alphas": (2.0, 8.0)}
+    train = params.train.model_copy(update=few)
     return params.model_copy(update={"train": train})
 
 

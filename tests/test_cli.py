@@ -102,6 +102,7 @@ def test_module_and_command_are_the_same_program():
     assert "quote" in done.stdout
 
 
+@pytest.mark.services
 def test_preprocess_and_train_say_what_they_did(cli, in_workspace):
     code, out, err = cli("preprocess")
     assert code == 0

@@ -174,6 +174,7 @@ def test_the_command_line_pays_for_nothing_it_does_not_need(tmp_path, arguments)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.services
 def test_importing_a_module_does_nothing_else(tmp_path):
     """Each module by itself, from an empty folder: no output, no settings read, no file made."""
     modules = [f"{PACKAGE}.{name}" for name in _sources() if name not in ("", "__main__")]

@@ -88,6 +88,7 @@ def test_a_saved_model_comes_back_bit_for_bit(table, params, tmp_path):
     assert chosen_alpha(bundle.model) == bundle.metadata["alpha"]
 
 
+@pytest.mark.services
 def test_training_again_elsewhere_makes_the_same_bytes(trained, workspace, params):
     elsewhere = Workspace(workspace.root.parent / "another place" / "deeper")
     elsewhere.raw.parent.mkdir(parents=True)
@@ -136,6 +137,7 @@ def test_what_is_trusted_is_what_the_model_holds_and_no_more(trained):
     assert sorted(found) == sorted(TRUSTED_TYPES) == sorted(set(TRUSTED_TYPES))
 
 
+@pytest.mark.services
 def test_the_model_prices_without_our_package(trained, table, tmp_path):
     program = """
 import sys

@@ -89,7 +89,7 @@ class ByHeart:
 @pytest.mark.parametrize(
     "prices", [shuffled, shuffled_between_specifications, random_per_specification]
 )
-@pytest.mark.parametrize("fit", [fit_pipeline, ByHeart])
+@pytest.mark.parametrize("fit", [pytest.param(fit_pipeline, marks=pytest.mark.services), ByHeart])
 def test_prices_without_a_reason_cannot_be_predicted(table, few, fit, prices):
     """Not even by what knows the twin of a laptop, and each has one here."""
     found = table.assign(**{TARGET: prices(table, np.random.default_rng(0))})

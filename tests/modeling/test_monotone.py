@@ -180,6 +180,7 @@ def test_the_fast_price_is_the_models(model):
     np.testing.assert_allclose(_fast(model)(laptops), model.predict(laptops), rtol=1e-12)
 
 
+@pytest.mark.services
 def test_more_machine_never_costs_less(model):
     """100,000 laptops, each a step up in every direction."""
     assert _falls(_fast(model), _random_laptops(LAPTOPS, seed=5)) == {}

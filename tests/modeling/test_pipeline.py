@@ -229,6 +229,7 @@ def test_defect_4_categories_that_the_defect_merged_have_prices_of_their_own(mod
     assert price(processor_name="Core i9") / price(processor_name="Celeron Dual") > 1.5
 
 
+@pytest.mark.services
 def test_defect_1_one_payload_has_one_price_whatever_the_hash_seed(trained, model, quick):
     """In three processes: the saved model's price, and the model when it is fitted again."""
     program = """

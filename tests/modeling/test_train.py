@@ -107,6 +107,7 @@ def test_the_shipped_model_was_fitted_without_the_hold_out(trained, table, metri
     assert metrics["holdout"] == _rounded(found)
 
 
+@pytest.mark.services
 def test_train_returns_what_it_writes(workspace, params):
     write_sample(workspace.raw, 90)
     preprocess(workspace, params.preprocess)
