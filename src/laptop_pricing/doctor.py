@@ -161,13 +161,16 @@ def check_remote(repo):
         return Link("DVC remote", "warning", "none: data and models stay here", fix)
     except Exception as error:  # of DVC's configuration
         return Link("DVC remote", "broken", str(error), "mend .dvc/config and .dvc/config.local")
-    readable = False
-    probe = odb.fs.join(odb.fs.parent(odb.fs.parent(odb.path)), f"doctor-{uuid.uuid4().hex}")
+    folder = odb.fs.parent(odb.fs.parent(odb.path))
+    if odb.fs.protocol == "local" and not odb.fs.exists(folder):
+        fix = "dvc push makes it; or mend the path in .dvc/config"
+        return Link("DVC remote", "warning", f"{where}: no such folder", fix)
+    readable, probe = False, odb.fs.join(folder, f"doctor-{uuid.uuid4().hex}")
     try:
-        if odb.fs.protocol == "local":  # on S3 this would make a bucket
-            odb.fs.makedirs(odb.fs.parent(probe), exist_ok=True)
+        if hasattr(odb.fs.fs, "retries"):
+            odb.fs.fs.retries = 1  # s3fs asks a silent storage five times
         with suppress(FileNotFoundError):  # first: an upload to a silent server never ends
-            odb.fs.ls(odb.fs.parent(probe))
+            odb.fs.ls(folder)
         readable = True
         odb.fs.pipe_file(probe, b"a trial\n")
         kept = odb.fs.cat_file(probe)

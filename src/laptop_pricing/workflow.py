@@ -106,13 +106,14 @@ def obtain_data(workspace, params, say=print):
         raise StepFailed(f"dvc remote list: {last_line(remotes.stderr)}")
     if remotes.stdout.strip():
         say("Getting the data: dvc pull data.dvc")
+        link = check_remote(storage.open_repo(workspace))  # first: a pull is patient with silence
+        if link.state == "broken":
+            raise DataUnavailable(f"{link.found}; {link.fix}")
         pulled = run_dvc(workspace, "pull", "data.dvc", capture=True)
         if pulled.returncode or not workspace.raw.is_file():
-            link = check_remote(storage.open_repo(workspace))
-            found = f"{link.found}; {link.fix}"
-            if link.state == "ok":
-                found = f"data.dvc: missing there or corrupt; {NAME} doctor says which"
-            raise DataUnavailable(f"dvc pull: {found}")
+            raise DataUnavailable(
+                f"dvc pull: data.dvc: missing there or corrupt; {NAME} doctor says which"
+            )
     else:
         say(f"Getting the data: {params.ingest.source}")
         ingest(params.ingest.source, workspace, params)
