@@ -29,8 +29,9 @@ from laptop_pricing.connect import (
 from laptop_pricing.errors import UserError
 from laptop_pricing.settings import Workspace
 
-KEY, SECRET = "test-id", "hunter2"
-KEYS = {"access_key_id": KEY, "secret_access_key": SECRET}  # pragma: allowlist secret
+KEY_ID = "test-id"
+SECRET = "hunter2"
+KEYS = {"access_key_id": KEY_ID, "secret_access_key": SECRET}  # pragma: allowlist secret
 FILES = (SHARED, LOCAL, ENVIRONMENT)
 
 
@@ -63,7 +64,7 @@ def s3_server(tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [rclone, "serve", "s3", "--config", str(folder / "rclone.conf")]
-    command += ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}"]
+    command += ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY_ID},{SECRET}"]
     with open(folder / "log", "wb") as log:
         server = subprocess.Popen([*command, str(folder / "root")], stdout=log, stderr=log)
     try:
@@ -115,7 +116,7 @@ def test_of_s3_the_team_shares_the_place_and_keeps_the_keys():
     assert by_file(settings, LOCAL) == KEYS
     assert by_file(settings, ENVIRONMENT) == {
         "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
-        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_ACCESS_KEY_ID": KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET,
     }
 
@@ -184,7 +185,7 @@ def test_no_secret_or_a_garbled_one_is_one_line_that_does_not_repeat_it(monkeypa
 def test_keys_of_a_profile_stay_in_their_file(monkeypatch, tmp_path):
     credentials = tmp_path / "credentials"
     credentials.write_text(
-        f"[acme]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n[empty]\n"
+        f"[acme]\naws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n[empty]\n"
     )
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
     assert aws_keys("acme") == {}
@@ -195,7 +196,7 @@ def test_keys_of_a_profile_stay_in_their_file(monkeypatch, tmp_path):
 
 
 def test_keys_of_the_environment_are_taken_with_their_session(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     assert aws_keys(None) == KEYS
     monkeypatch.setenv("AWS_SESSION_TOKEN", "s3cret")
@@ -252,7 +253,7 @@ def test_what_fails_half_way_leaves_the_files_as_they_were(tmp_path):
 @pytest.mark.services
 def test_the_command_connects_checks_and_prints_no_secret(project, s3_server):
     address, folder = s3_server
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
     command = ("connect", "s3", "team", "--endpoint-url", address)
     before = contents(project)
     done = laptop_pricing(project, *command, "--dry-run")
@@ -279,7 +280,7 @@ def test_a_storage_that_refuses_is_one_line_and_changes_nothing(
 ):
     address, folder = s3_server
     before = contents(project)
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": secret}
+    keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": secret}
     done = laptop_pricing(project, "connect", "s3", bucket, "--endpoint-url", address, **keys)
     assert done.returncode == (1 if secret else 2)
     assert re.fullmatch(f"Error: .*{told}.*\n", done.stderr)
@@ -290,7 +291,7 @@ def test_a_storage_that_refuses_is_one_line_and_changes_nothing(
 @pytest.mark.services
 def test_a_storage_that_never_answers_is_given_up(project, silent):
     before, begin = contents(project), time.monotonic()
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
     done = laptop_pricing(project, "connect", "s3", "team", "--endpoint-url", silent, **keys)
     assert done.returncode == 1 and "does not answer" in done.stderr
     assert time.monotonic() - begin < 60
