@@ -20,7 +20,7 @@ from pathlib import Path
 
 import boto3
 import yaml
-from conftest import ROOT
+from environments import ROOT
 
 BIN = Path(sys.executable).parent
 KEYS = {"ana": ("ana-key-id", "hunter2"), "ben": ("ben-key-id", "s3cret")}
