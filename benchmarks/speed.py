@@ -5,8 +5,8 @@ only ratios travel. Fitting is one fit with one setting, without the search for 
 
     python benchmarks/speed.py
 
-writes docs/tables/speed.md. Needs a processed table (``laptop-pricing run``); the boosted trees
-take part where they are installed.
+writes docs/tables/speed.md. Needs a processed table (``laptop-pricing run``); the boosted
+trees take part where they are installed.
 """
 
 import time

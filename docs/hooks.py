@@ -1,4 +1,4 @@
-"""A hook of MkDocs: a line ``{{ table NAME }}`` of a page becomes docs/tables/NAME.md."""
+"""A hook of MkDocs: a line ``<!-- table: NAME -->`` of a page becomes docs/tables/NAME.md."""
 
 import re
 from pathlib import Path
@@ -24,4 +24,4 @@ def on_page_markdown(markdown, page, **_):
                 f"{page.file.src_uri}: docs/tables/{match[1]}.md: no such file; made by: {command}"
             ) from None
 
-    return re.sub(r"^\{\{ table ([\w-]+) \}\}$", table, markdown, flags=re.MULTILINE)
+    return re.sub(r"^<!-- table: ([\w-]+) -->$", table, markdown, flags=re.MULTILINE)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_workflow import call, laptop_pricing, make_project
+from test_workflow import call, make_project, ours
 
 from laptop_pricing.connect import (
     ENVIRONMENT,
@@ -256,10 +256,10 @@ def test_the_command_connects_checks_and_prints_no_secret(project, s3_server):
     keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
     command = ("connect", "s3", "team", "--endpoint-url", address)
     before = contents(project)
-    done = laptop_pricing(project, *command, "--dry-run")
+    done = ours(project, *command, "--dry-run")
     assert done.returncode == 0 and done.stdout.endswith("Nothing was written.\n")
     assert contents(project) == before
-    done = laptop_pricing(project, *command, **keys)
+    done = ours(project, *command, **keys)
     assert done.returncode == 0, done.stderr
     assert "storage: s3://team/dvc: reachable and writable" in done.stdout
     assert SECRET not in done.stdout + done.stderr and "(secret)" in done.stdout
@@ -281,7 +281,7 @@ def test_a_storage_that_refuses_is_one_line_and_changes_nothing(
     address, folder = s3_server
     before = contents(project)
     keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": secret}
-    done = laptop_pricing(project, "connect", "s3", bucket, "--endpoint-url", address, **keys)
+    done = ours(project, "connect", "s3", bucket, "--endpoint-url", address, **keys)
     assert done.returncode == (1 if secret else 2)
     assert re.fullmatch(f"Error: .*{told}.*\n", done.stderr)
     assert contents(project) == before
@@ -292,7 +292,7 @@ def test_a_storage_that_refuses_is_one_line_and_changes_nothing(
 def test_a_storage_that_never_answers_is_given_up(project, silent):
     before, begin = contents(project), time.monotonic()
     keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
-    done = laptop_pricing(project, "connect", "s3", "team", "--endpoint-url", silent, **keys)
+    done = ours(project, "connect", "s3", "team", "--endpoint-url", silent, **keys)
     assert done.returncode == 1 and "does not answer" in done.stderr
     assert time.monotonic() - begin < 60
     assert contents(project) == before

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 from test_storage import file_of, make_shared, spoil
-from test_workflow import ROOT, call, commit, laptop_pricing
+from test_workflow import ROOT, call, commit, ours
 
 from laptop_pricing import doctor
 from laptop_pricing.files import checksum
@@ -44,7 +44,7 @@ def examined(workspace):
 
 
 def test_a_whole_chain_is_ok_from_end_to_end(project):
-    done = laptop_pricing(project.root, "doctor", "--json")
+    done = ours(project.root, "doctor", "--json")
     links = json.loads(done.stdout)
     states = {link["name"]: link["state"] for link in links}
     assert states.pop("MLflow") == "warning"  # no server is named
@@ -58,7 +58,7 @@ def test_a_whole_chain_is_ok_from_end_to_end(project):
 
 def test_each_link_is_a_line_with_what_to_do(project):
     shutil.rmtree(project.root.parent / "remote")
-    done = laptop_pricing(project.root, "doctor")
+    done = ours(project.root, "doctor")
     lines = done.stdout.splitlines()
     assert len(lines) == 9 and all(re.match(r"(ok|warning|broken) +\w.*: ", line) for line in lines)
     assert all(" -> " in line for line in lines if not line.startswith("ok"))
@@ -164,7 +164,7 @@ def test_a_remote_with_damage_is_named_and_mended_from_an_intact_cache(project, 
     found = examined(project)["remote"]
     assert found.state == ("broken" if what == "corrupt" else "warning")
     assert f"1 of the objects {what}" in found.found and "doctor --mend" in found.fix
-    done = laptop_pricing(project.root, "doctor", "--mend")
+    done = ours(project.root, "doctor", "--mend")
     assert done.returncode == 0 and "1 objects uploaded to the remote" in done.stderr
     assert examined(project)["remote"].state == "ok"
 
@@ -185,4 +185,4 @@ def test_a_server_that_is_down_is_broken_without_its_password(project, monkeypat
 
 def test_a_broken_link_is_exit_code_1(project):
     (project.root / "requirements.txt").write_text("numpy==1.0\n")
-    assert laptop_pricing(project.root, "doctor").returncode == 1
+    assert ours(project.root, "doctor").returncode == 1

@@ -60,7 +60,8 @@ def test_an_error_before_anything_is_written_leaves_no_file(tmp_path):
 
 def test_a_killed_process_leaves_the_old_file(target):
     program = (
-        "import sys, time; from pathlib import Path; from laptop_pricing.files import atomic_path\n"
+        "import sys, time; from pathlib import Path\n"
+        "from laptop_pricing.files import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])) as part:\n"
         "    part.write_bytes(b'half of the n'); print('written', flush=True); time.sleep(60)\n"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_workflow import call, commit, git_status, laptop_pricing, make_project
+from test_workflow import call, commit, git_status, make_project, ours
 
 from laptop_pricing.errors import StepFailed
 from laptop_pricing.reproduce import _compare
@@ -39,7 +39,7 @@ def history(tmp_path_factory, sample_csv):
     root = make_project(tmp_path_factory.mktemp("history") / "my project", sample_csv)
     call(root, "git", "tag", "nothing")
     (root / "requirements.txt").write_text("numpy==2.2.6\n", encoding="utf-8")
-    done = laptop_pricing(root, "run")
+    done = ours(root, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     commit(root, "trained")
     call(root, "git", "tag", "good")
@@ -85,7 +85,7 @@ def cached(root):
     return {path for path in (root / ".dvc" / "cache").rglob("*") if path.is_file()}
 
 
-def reproduce(root, *revision, run=laptop_pricing, **environment):
+def reproduce(root, *revision, run=ours, **environment):
     """Run the command; see that the project stays as it is, and that no temporary file does."""
     temp = root.parent / "temp"
     temp.mkdir()
@@ -156,7 +156,7 @@ def test_what_no_stage_makes_any_more_is_not_taken_for_identical(project):
     commit(project, "half a pipeline")
     done = reproduce(project)
     assert done.returncode == 1
-    assert "train: the command promised laptop-pricing train, found nothing" in done.stderr
+    assert "the command promised laptop-pricing train, found nothing" in done.stderr
     assert re.search(r"metrics.json: cv.R2.mean promised 0\.\d+, found nothing", done.stderr)
 
 
@@ -208,13 +208,13 @@ def test_what_promises_nothing_is_refused(project):
         ("nothing", "has no dvc.lock; name a commit made after laptop-pricing run"),
         ("no-such", "'no-such': no such commit; expected a commit, branch or tag"),
     ):
-        done = laptop_pricing(project, "reproduce", revision)
+        done = ours(project, "reproduce", revision)
         assert done.returncode == 2
         assert found in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_outside_a_git_repository_it_is_refused(workspace):
-    done = laptop_pricing(workspace.root, "reproduce")
+    done = ours(workspace.root, "reproduce")
     assert done.returncode == 2
     assert "not in a Git repository" in done.stderr
 

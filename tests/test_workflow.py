@@ -49,7 +49,7 @@ def call(root, *command, **environment):
     )
 
 
-def laptop_pricing(root, *arguments, **environment):
+def ours(root, *arguments, **environment):
     return call(root, sys.executable, "-m", "laptop_pricing", *arguments, **environment)
 
 
@@ -98,7 +98,7 @@ def project(tmp_path, sample_csv):
 def first_run(tmp_path_factory, sample_csv):
     """A project in which ``run`` has run once, and what it said. Read only."""
     root = make_project(tmp_path_factory.mktemp("first run") / "my project", sample_csv)
-    done = laptop_pricing(root, "run")
+    done = ours(root, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     commit(root, "trained")
     return root, done
@@ -124,15 +124,15 @@ def test_run_goes_from_nothing_to_a_tracked_model(first_run):
 def test_changed_data_are_announced(trained_project, tmp_path):
     lines = (trained_project / "data" / "raw" / RAW_FILE).read_text(encoding="utf-8").splitlines()
     (tmp_path / "fewer.csv").write_text("\n".join(lines[:-20]) + "\n", encoding="utf-8")
-    assert laptop_pricing(trained_project, "ingest", tmp_path / "fewer.csv").returncode == 0
-    done = laptop_pricing(trained_project, "run")
+    assert ours(trained_project, "ingest", tmp_path / "fewer.csv").returncode == 0
+    done = ours(trained_project, "run")
     assert re.search(r"Data +not those registered before: review git diff data.dvc", done.stdout)
     assert "data.dvc" in git_status(trained_project)
 
 
 def test_the_cache_gives_the_data_back_without_a_network(trained_project):
     shutil.rmtree(trained_project / "data")
-    done = laptop_pricing(trained_project, "run", CI="true")
+    done = ours(trained_project, "run", CI="true")
     assert done.returncode == 0, done.stderr
     assert git_status(trained_project) == ""
 
@@ -140,7 +140,7 @@ def test_the_cache_gives_the_data_back_without_a_network(trained_project):
 def test_another_csv_in_the_raw_folder_is_named(project):
     (project / "data" / "raw").mkdir(parents=True)
     (project / "data" / "raw" / "mine.csv").write_text("a\n", encoding="utf-8")
-    done = laptop_pricing(project, "run")
+    done = ours(project, "run")
     assert done.returncode == 2
     assert f"data/raw: found mine.csv; expected {RAW_FILE}" in done.stderr
 
@@ -148,7 +148,7 @@ def test_another_csv_in_the_raw_folder_is_named(project):
 def test_a_second_run_has_nothing_to_do(first_run):
     root, done = first_run
     run_id = re.search(r"new run (\w{32})", done.stdout)[1]
-    again = laptop_pricing(root, "run")
+    again = ours(root, "run")
     assert again.returncode == 0
     assert "Running stage" not in again.stdout
     assert f"tracked before, as run {run_id}" in again.stdout
@@ -159,9 +159,7 @@ def test_a_second_run_has_nothing_to_do(first_run):
 def test_training_again_elsewhere_changes_no_byte(first_run, sample_csv, tmp_path):
     clone = tmp_path / "clone"
     call(tmp_path, "git", "clone", "-q", first_run[0], clone)
-    laptop_pricing(
-        clone, "ingest", yaml.safe_load((clone / "params.yaml").read_text())["ingest"]["source"]
-    )
+    ours(clone, "ingest", yaml.safe_load((clone / "params.yaml").read_text())["ingest"]["source"])
     done = call(clone, "dvc", "repro", "-f")
     assert done.returncode == 0, done.stderr
     assert git_status(clone) == ""
@@ -169,7 +167,7 @@ def test_training_again_elsewhere_changes_no_byte(first_run, sample_csv, tmp_pat
 
 def test_missed_criteria_exit_with_1_after_the_summary(trained_project):
     change_params(trained_project, criteria__R2=0.999)
-    done = laptop_pricing(trained_project, "run")
+    done = ours(trained_project, "run")
     assert done.returncode == 1
     assert re.search(r"R2 .* > 0\.999 missed", done.stdout)
     assert "criteria of params.yaml are missed" in done.stderr
@@ -178,7 +176,7 @@ def test_missed_criteria_exit_with_1_after_the_summary(trained_project):
 def test_without_data_the_sample_stands_in_and_touches_nothing(project):
     change_params(project, ingest__source="http://127.0.0.1:9/laptops.csv")
     commit(project, "a source that does not answer")
-    done = laptop_pricing(project, "run")
+    done = ours(project, "run")
     assert done.returncode == 0, done.stderr
     assert "http://127.0.0.1:9/laptops.csv: not reachable" in done.stderr
     summary = done.stdout[done.stdout.index("[sample]") :].splitlines()
@@ -191,16 +189,14 @@ def test_without_data_the_sample_stands_in_and_touches_nothing(project):
 
 def test_in_ci_missing_data_is_a_failure(project):
     change_params(project, ingest__source="http://127.0.0.1:9/laptops.csv")
-    done = laptop_pricing(project, "run", CI="true")
+    done = ours(project, "run", CI="true")
     assert done.returncode == 1
     assert "not reachable" in done.stderr and "[sample]" not in done.stdout
 
 
 def test_the_sample_misses_criteria_without_failing_and_stays_off_the_teams_server(project):
     change_params(project, criteria__R2=0.999)
-    done = laptop_pricing(
-        project, "run", "--sample", MLFLOW_TRACKING_URI="http://127.0.0.1:9", CI="true"
-    )
+    done = ours(project, "run", "--sample", MLFLOW_TRACKING_URI="http://127.0.0.1:9", CI="true")
     assert done.returncode == 0, done.stderr
     assert "missed, not enforced" in done.stdout
     assert (project / ".scratch" / "sample" / "mlflow.db").is_file()
@@ -219,7 +215,7 @@ def test_data_come_from_the_dvc_remote_when_there_is_one(trained_project, tmp_pa
     change_params(project, ingest__source="http://127.0.0.1:9/laptops.csv")
     commit(project, "shared")
     call(project, "git", "clone", "-q", project, clone)
-    done = laptop_pricing(clone, "run", CI="true")
+    done = ours(clone, "run", CI="true")
     assert done.returncode == 0, done.stderr
     assert "dvc pull data.dvc" in done.stdout
     assert git_status(clone) == ""
@@ -227,11 +223,11 @@ def test_data_come_from_the_dvc_remote_when_there_is_one(trained_project, tmp_pa
 
 def test_an_unreachable_tracking_server_costs_one_line_and_a_later_track(trained_project):
     server = "http://me:hunter2@127.0.0.1:9"
-    done = laptop_pricing(trained_project, "run", MLFLOW_TRACKING_URI=server)
+    done = ours(trained_project, "run", MLFLOW_TRACKING_URI=server)
     assert done.returncode == 0, done.stderr
     assert "not tracked: http://127.0.0.1:9: the server does not answer" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
-    later = laptop_pricing(trained_project, "track")
+    later = ours(trained_project, "track")
     assert later.returncode == 0 and "new run" in later.stdout
 
 
@@ -302,7 +298,7 @@ def test_killed_half_way_run_goes_on(project, endless_source, reached):
         assert not (project / "data" / "raw").exists()
         change_params(project, ingest__source=source)
 
-    done = laptop_pricing(project, "run")
+    done = ours(project, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "up to date" in call(project, "dvc", "status").stdout
 

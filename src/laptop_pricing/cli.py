@@ -59,7 +59,12 @@ def _example(command):
 
 
 def _settings(environment=True):
-    from laptop_pricing.settings import PARAMS_FILE, find_workspace, load_environment, load_params
+    from laptop_pricing.settings import (
+        PARAMS_FILE,
+        find_workspace,
+        load_environment,
+        load_params,
+    )
 
     workspace = find_workspace()
     if environment:

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from laptop_pricing import NAME, storage
 from laptop_pricing.data.ingest import ingest
 from laptop_pricing.doctor import check_remote
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
-from laptop_pricing.programs import last_line, run_dvc
+from laptop_pricing.programs import run_dvc
 from laptop_pricing.settings import Workspace
 
 SCRATCH = ".scratch"
@@ -84,8 +85,8 @@ def run_sample(workspace, params, say=print):
 
 
 def obtain_data(workspace, params, say=print):
-    """Fill data/raw: from DVC's cache, else from the DVC remote if one is configured, else from
-    the source in params.yaml.
+    """Fill data/raw: from DVC's cache, else from the DVC remote if data.dvc promises the data and a
+    remote is configured, else from the source in params.yaml.
 
     Raises
     ------
@@ -101,12 +102,10 @@ def obtain_data(workspace, params, say=print):
     run_dvc(workspace, "checkout", "data.dvc", capture=True)
     if workspace.raw.is_file():
         return
-    remotes = run_dvc(workspace, "remote", "list", capture=True)
-    if remotes.returncode:
-        raise StepFailed(f"dvc remote list: {last_line(remotes.stderr)}")
-    if remotes.stdout.strip():
+    repo = storage.open_repo(workspace)
+    if repo.config["remote"] and str(Path("data", "raw")) in storage.promised(repo):
         say("Getting the data: dvc pull data.dvc")
-        link = check_remote(storage.open_repo(workspace))  # first: a pull is patient with silence
+        link = check_remote(repo)  # first: a pull is patient with silence
         if link.state == "broken":
             raise DataUnavailable(f"{link.found}; {link.fix}")
         pulled = run_dvc(workspace, "pull", "data.dvc", capture=True)

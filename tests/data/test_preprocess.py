@@ -11,9 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laptop_pricing.data.preprocess import REJECTED_FILE, SUMMARY_FILE, TABLE_FILE, preprocess
+from laptop_pricing.data.preprocess import (
+    REJECTED_FILE,
+    SUMMARY_FILE,
+    TABLE_FILE,
+    preprocess,
+)
 from laptop_pricing.data.sample import write_sample
-from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, DATASET_CONTRADICTIONS, FEATURES
+from laptop_pricing.data.schema import (
+    COLUMNS,
+    CONTRADICTIONS,
+    DATASET_CONTRADICTIONS,
+    FEATURES,
+)
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import checksum
 from laptop_pricing.settings import PreprocessParams, Workspace

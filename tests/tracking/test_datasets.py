@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 from test_storage import make_shared
-from test_workflow import call, commit, laptop_pricing
+from test_workflow import call, commit, ours
 
 from laptop_pricing.data.sample import write_sample
 from laptop_pricing.errors import DataUnavailable, UserError
@@ -135,7 +135,7 @@ def test_what_others_could_not_get_is_not_registered(shared, params, state, told
 
 
 def test_the_command_says_what_is_registered(shared):
-    first, again = (laptop_pricing(shared.root, "dataset") for _ in range(2))
+    first, again = (ours(shared.root, "dataset") for _ in range(2))
     md5 = checksum(shared.raw, "md5")
     assert first.stdout.startswith(f"registered: md5 {md5} for branch devl, run ")
     assert again.stdout.startswith(f"registered already: md5 {md5} for branch devl, run ")

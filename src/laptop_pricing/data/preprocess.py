@@ -7,7 +7,12 @@ with their reason, exact duplicates are removed and counted, contradictions are 
 import csv
 
 from laptop_pricing.data.read import read_dataset
-from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, DATASET_CONTRADICTIONS, FEATURES
+from laptop_pricing.data.schema import (
+    COLUMNS,
+    CONTRADICTIONS,
+    DATASET_CONTRADICTIONS,
+    FEATURES,
+)
 from laptop_pricing.data.split import specification_key
 from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError

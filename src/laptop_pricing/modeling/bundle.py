@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from sklearn.compose import TransformedTargetRegressor
 
+from laptop_pricing import NAME
 from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path, checksum, write_json
@@ -136,7 +137,7 @@ def read_metadata(folder):
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run laptop-pricing run, or dvc pull") from None
+        raise UserError(f"{path}: no such file; run {NAME} run, or dvc pull") from None
     except ValueError:
         metadata = None
     whole = isinstance(metadata, dict) and REQUIRED <= metadata.keys()

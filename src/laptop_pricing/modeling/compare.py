@@ -66,8 +66,8 @@ def fit_best(table, params, settings, fit_params):
     settings : list of estimator
         Unfitted; they take a table and predict the price in BRL.
     fit_params : dict
-        What ``fit`` is told; the value :func:`~laptop_pricing.modeling.pipeline.weights` stands
-        for the weights of the rows.
+        What ``fit`` is told; the function ``pipeline.weights`` as a value stands for the weights
+        of the rows.
 
     Returns
     -------

@@ -23,7 +23,12 @@ from laptop_pricing.modeling.evaluate import (
     summarise,
 )
 from laptop_pricing.modeling.factors import factors
-from laptop_pricing.modeling.interval import calibrate, coverage, interval, summarise_coverage
+from laptop_pricing.modeling.interval import (
+    calibrate,
+    coverage,
+    interval,
+    summarise_coverage,
+)
 from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
 
 MIN_SPECIFICATIONS = 50

@@ -80,7 +80,7 @@ def open_repository(name, token):
         repository.get_repo_info()
         yield repository, user
     except WrongRepoFormatError:
-        raise UserError(f"{name}: expected OWNER/REPO, such as acme/laptop-pricing") from None
+        raise UserError(f"{name}: expected OWNER/REPO, such as acme/laptops") from None
     except RepoNotFoundError:
         raise UserError(
             f"{place}: not there, or not yours to see; make it on DagsHub, or ask its owner"
