@@ -14,6 +14,7 @@ import yaml
 from cookiecutter.exceptions import CookiecutterException
 from cookiecutter.main import cookiecutter
 from environments import ROOT
+from sharing import KEYS, s3_server
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -289,22 +290,49 @@ def test_a_template_that_is_not_whole_says_so(snapshot, tmp_path):
     assert not (tmp_path / "out" / "my-project").exists()
 
 
-@pytest.fixture
-def bikes(snapshot, tmp_path):
-    """A new project, and the variables with which its commands are found without an install."""
-    project = bake(snapshot, tmp_path, project_name="Bike fares")
+def ready(project):
+    """The project, and the variables with which its commands are found without an install."""
     pins = [
         re.findall(r"^\w[^ ]*==.*$", (folder / "requirements.txt").read_text("utf-8"), re.MULTILINE)
         for folder in (project, ROOT)
     ]
     assert pins[0] == pins[1] != [], "another environment is needed"
-    command = tmp_path / "bin" / "bike-fares"
+    command = project.parent / "bin" / "bike-fares"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bike_fares "$@"\n')
     command.chmod(0o755)
     path = os.pathsep.join([str(command.parent), str(Path(sys.executable).parent)])
     variables = {"PYTHONPATH": str(project / "src")}
     return project, variables | {"PATH": os.pathsep.join([path, os.environ["PATH"]])}
+
+
+@pytest.fixture
+def bikes(snapshot, tmp_path):
+    return ready(bake(snapshot, tmp_path, project_name="Bike fares"))
+
+
+def test_on_s3_it_does_its_main_job_with_the_real_data(snapshot, tmp_path, laptop_csv):
+    store = tmp_path / "s3"
+    (store / "acme-bikes").mkdir(parents=True)
+    answers = {"storage": "s3", "s3_bucket": "acme-bikes"}
+    project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares", **answers))
+    key, secret = KEYS["ana"]
+    variables |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    variables |= {"AWS_EC2_METADATA_DISABLED": "true"}
+    author = ("-c", "user.name=T", "-c", "user.email=t@example.org")
+    with s3_server(store) as address:
+        connect = ("connect", "s3", "acme-bikes", "--endpoint-url", address)
+        check(project, "bike-fares", *connect, **variables)
+        check(project, "bike-fares", "ingest", laptop_csv, **variables)
+        said = check(project, "bike-fares", "run", **variables)
+        check(project, "dvc", "push", **variables)
+    assert re.search(r"Rows +823 read, 21 duplicates, 0 rejected", said), said
+    assert re.search(r"R2 +0\.7\d+ .* > 0\.6 met", said) and re.search(r"MAPE .* met", said)
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert metrics == json.loads((ROOT / "metrics.json").read_text())
+    check(project, "git", *author, "commit", "-qam", "the first model")
+    assert secret not in check(project, "git", "grep", "-n", "acme-bikes", "HEAD")
+    assert len(list((store / "acme-bikes" / "dvc" / "files" / "md5").rglob("*"))) > 20
 
 
 def test_it_does_its_main_job_on_the_sample_before_anyone_edits_a_line(bikes):
