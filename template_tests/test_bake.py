@@ -14,7 +14,7 @@ import yaml
 from cookiecutter.exceptions import CookiecutterException
 from cookiecutter.main import cookiecutter
 from environments import ROOT
-from sharing import KEYS, s3_server
+from servers import s3_server
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -316,11 +316,12 @@ def test_on_s3_it_does_its_main_job_with_the_real_data(snapshot, tmp_path, lapto
     (store / "acme-bikes").mkdir(parents=True)
     answers = {"storage": "s3", "s3_bucket": "acme-bikes"}
     project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares", **answers))
-    key, secret = KEYS["ana"]
+    key = "test-id"
+    secret = "hunter2"
     variables |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     variables |= {"AWS_EC2_METADATA_DISABLED": "true"}
     author = ("-c", "user.name=T", "-c", "user.email=t@example.org")
-    with s3_server(store) as address:
+    with s3_server(store, (key, secret)) as address:
         connect = ("connect", "s3", "acme-bikes", "--endpoint-url", address)
         check(project, "bike-fares", *connect, **variables)
         check(project, "bike-fares", "ingest", laptop_csv, **variables)

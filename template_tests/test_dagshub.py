@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import dagshub_server
-import mlflow_servers
 import pytest
+import servers
 from environments import ROOT
 
 from laptop_pricing.data.sample import write_sample
@@ -63,15 +63,7 @@ def ours(folder, *arguments, **variables):
 @pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory):
     """A real MLflow server, as it stands behind DagsHub's address."""
-    folder, port = tmp_path_factory.mktemp("mlflow"), mlflow_servers.free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
-    command += ["--workers=1", f"--backend-store-uri=sqlite:///{(folder / 'db').as_posix()}"]
-    command += [f"--artifacts-destination={(folder / 'artifacts').as_uri()}"]
-    variables = {name: value for name, value in os.environ.items() if name[:7] != "MLFLOW_"}
-    variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with mlflow_servers._running(command, variables, folder) as process:
-        mlflow_servers._wait_for(process, f"{address}/health", folder / "log")
+    with servers.mlflow_server(tmp_path_factory.mktemp("mlflow")) as address:
         yield address
 
 

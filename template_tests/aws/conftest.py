@@ -3,9 +3,6 @@
 import contextlib
 import json
 import os
-import socket
-import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import boto3
 import pytest
 from environments import environment
 from s3_gateway import gateway_to
+from servers import free_port, running
 from stack_template import GIVEN, PROVIDER, REGION, STACK, resources
 
 ADMIN_KEY = {"aws_access_key_id": "admin", "aws_secret_access_key": "hunter2"}
@@ -51,24 +49,11 @@ def _forget_settings(monkeypatch, folder):
 
 @contextlib.contextmanager
 def _running_moto(tools, log):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(tools / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    with open(log, "wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [tools / "moto_server", "-H", "127.0.0.1", "-p", port]
+    with running(command, address, log):
+        yield address
 
 
 @pytest.fixture(scope="session")

