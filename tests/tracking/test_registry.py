@@ -1,5 +1,8 @@
 """A run's model becomes a version, once, and an alias leads back to its prices."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,8 +19,11 @@ NAME = "laptop-pricing"
 
 
 @pytest.fixture(scope="module")
-def tracked(trained, params):
-    return trained, track(trained, params).run_id
+def tracked(trained, params, tmp_path_factory):
+    """A copy of the trained workspace, and its run."""
+    folder = tmp_path_factory.mktemp("registry") / "project"
+    workspace = Workspace(Path(shutil.copytree(trained.root, folder)))
+    return workspace, track(workspace, params).run_id
 
 
 def test_an_alias_leads_back_to_the_same_prices(tracked):
