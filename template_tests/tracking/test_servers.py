@@ -20,10 +20,10 @@ from mlflow_servers import (
     Server,
     call,
     client_python,
-    free_port,
     locked,
     mlflow_server,
 )
+from servers import free_port
 
 from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.errors import StepFailed
