@@ -1,14 +1,23 @@
-"""The fixtures of ``tests/`` hold here, too."""
+"""The fixtures of ``tests/`` hold here, too; and the real data."""
 
 import importlib.util
-import sys
+import os
 from pathlib import Path
 
-_PATH = Path(__file__).resolve().parent.parent / "tests" / "conftest.py"
-sys.path.append(str(_PATH.parent))  # for ``import servers``
-_SPEC = importlib.util.spec_from_file_location("conftest_of_tests", _PATH)
+import pytest
+from environments import ROOT
+
+_SPEC = importlib.util.spec_from_file_location("shared_fixtures", ROOT / "tests" / "conftest.py")
 _SHARED = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_SHARED)
-
-# Everything: ``from conftest import ROOT`` may mean this file when both folders are tested.
 globals().update({name: item for name, item in vars(_SHARED).items() if name[:2] != "__"})
+
+
+@pytest.fixture(scope="session")
+def laptop_csv():
+    """The real dataset, where LAPTOP_CSV names it."""
+    path = os.environ.get("LAPTOP_CSV")
+    if not path:
+        pytest.skip("LAPTOP_CSV is not set: it names the published CSV, which is not ours to ship")
+    assert Path(path).is_file(), f"LAPTOP_CSV is set but there is no file at {path}"
+    return Path(path)

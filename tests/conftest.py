@@ -82,13 +82,3 @@ def trained(tmp_path_factory, sample_csv, params):
     preprocess(workspace, params.preprocess)
     train(workspace, params)
     return workspace
-
-
-@pytest.fixture(scope="session")
-def laptop_csv():
-    """The real dataset, where LAPTOP_CSV names it."""
-    path = os.environ.get("LAPTOP_CSV")
-    if not path:
-        pytest.skip("LAPTOP_CSV is not set: it names the published CSV, which is not ours to ship")
-    assert Path(path).is_file(), f"LAPTOP_CSV is set but there is no file at {path}"
-    return Path(path)

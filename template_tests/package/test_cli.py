@@ -7,7 +7,7 @@ import sys
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from environments import ROOT
 
 from laptop_pricing import NAME
 from laptop_pricing.cli import main

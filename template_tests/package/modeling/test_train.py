@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from environments import ROOT
 
 from laptop_pricing.data.preprocess import SUMMARY_FILE, TABLE_FILE, preprocess
 from laptop_pricing.data.read import read_dataset
@@ -214,7 +215,7 @@ def test_the_course_s_protocol_on_the_real_data(laptop_csv):
     """The course's 780 rows and its 70/30 split: its Ridge had 0.649 / 0.216."""
     params = load_params(ROOT / PARAMS_FILE)
     text = read_dataset(laptop_csv, params.preprocess.median_price)
-    split = pd.read_csv(ROOT / "tests" / "course_split.csv", index_col="row")["side"]
+    split = pd.read_csv(Path(__file__).parents[1] / "course_split.csv", index_col="row")["side"]
     rows, failures = validate(text, COLUMNS)
     assert len(failures) == 0 and split.value_counts().to_dict() == {"train": 546, "test": 234}
     rows = rows.loc[split.index]

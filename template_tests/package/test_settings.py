@@ -2,10 +2,10 @@
 
 import datetime
 import os
-from pathlib import Path
 
 import pytest
 import yaml
+from environments import ROOT
 from pydantic import ValidationError
 
 from laptop_pricing.errors import UserError
@@ -17,7 +17,7 @@ from laptop_pricing.settings import (
     load_params,
 )
 
-PROJECT_PARAMS = Path(__file__).resolve().parent.parent / PARAMS_FILE
+PROJECT_PARAMS = ROOT / PARAMS_FILE
 
 GOOD = {
     "ingest": {"source": "laptops.csv", "timeout_s": 2.5},

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from environments import ROOT
 
 from laptop_pricing.settings import RAW_FILE
 

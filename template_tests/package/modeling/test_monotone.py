@@ -2,11 +2,11 @@
 
 import copy
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from environments import ROOT
 from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.preprocess import preprocess
@@ -17,7 +17,7 @@ from laptop_pricing.modeling.pipeline import fit_pipeline, questions
 from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.settings import PARAMS_FILE, Workspace, load_params
 
-PARAMS = load_params(Path(__file__).resolve().parents[2] / PARAMS_FILE)
+PARAMS = load_params(ROOT / PARAMS_FILE)
 BY_NAME = {column.name: column for column in SPECIFICATION}
 NUMBERS = ["ram_gb", "ssd", "hdd", "graphic_card_gb", "warranty"]
 NEXT_RUNG = {

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import servers
-from conftest import ROOT
+from environments import ROOT
 
 import laptop_pricing
 from laptop_pricing.data.ingest import SOURCE_FILE
