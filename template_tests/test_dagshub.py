@@ -12,8 +12,8 @@ import servers
 from environments import ROOT
 
 from laptop_pricing.data.sample import write_sample
+from laptop_pricing.data.schema import RAW_FILE
 from laptop_pricing.files import checksum
-from laptop_pricing.settings import RAW_FILE
 
 pytestmark = pytest.mark.services
 

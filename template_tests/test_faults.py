@@ -32,7 +32,7 @@ from sharing import (
     status,
 )
 
-from laptop_pricing.settings import RAW_FILE
+from laptop_pricing.data.schema import RAW_FILE
 
 pytestmark = [
     pytest.mark.services,
@@ -341,7 +341,7 @@ def small_team(disk, tmp_path, tmp_path_factory):
     "step, named",
     [
         ("ingest", "data/raw/"),
-        ("preprocess", "data/processed/laptops.parquet"),
+        ("preprocess", "data/processed/table.parquet"),
         ("train", "models/model.skops"),
     ],
 )

@@ -7,6 +7,7 @@ import errno
 import inspect
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -14,7 +15,7 @@ from typing import Annotated, Optional
 import typer
 
 from laptop_pricing import NAME
-from laptop_pricing.data.schema import SPECIFICATION
+from laptop_pricing.data.schema import EXAMPLE, ITEMS, SPECIFICATION, TARGET, UNIT
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
 from laptop_pricing.files import short, write_text
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Price used laptops: from the raw CSV to a validated table, a Ridge model, tracked runs."
+    help=f"The {TARGET} of {ITEMS}: raw CSV, validated table, Ridge model, tracked runs."
     f"\n\nStart with: {NAME} run",
 )
 
@@ -131,7 +132,7 @@ def run(
         raise StepFailed("the success criteria of params.yaml are missed")
 
 
-@app.command(epilog=_example("ingest https://example.org/laptops.csv"))
+@app.command(epilog=_example("ingest https://example.org/data.csv"))
 def ingest(
     source: Annotated[str, typer.Argument(help="https:// URL, s3://bucket/key, or a path.")],
 ):
@@ -206,7 +207,7 @@ app.add_typer(connect, name="connect", help="Connect to the team's storage and s
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")]
 
 
-@connect.command("s3", epilog=_example("connect s3 acme-laptops --profile acme"))
+@connect.command("s3", epilog=_example("connect s3 acme-data --profile acme"))
 def connect_s3(
     bucket: Annotated[str, typer.Argument(help="Name of the bucket, without s3://")],
     prefix: Annotated[str, typer.Option(help="Folder of DVC's objects in it.")] = "dvc",
@@ -326,7 +327,7 @@ def dataset():
     typer.echo(f"{said}: md5 {entry.md5} for branch {entry.branch}, run {entry.run_id}")
 
 
-@app.command(epilog=_example("predict laptops.csv -o priced.csv"))
+@app.command(epilog=_example("predict cases.csv -o priced.csv"))
 def predict(
     source: Annotated[
         Path, typer.Argument(metavar="IN", help="CSV or Parquet; raw or clean names and spelling.")
@@ -335,10 +336,9 @@ def predict(
         Path, typer.Option("--output", "-o", metavar="OUT", help="CSV or Parquet to write.")
     ],
 ):
-    """Price the laptops of a file.
+    """Price the rows of a file.
 
-    OUT has the columns of IN, and in BRL predicted_price with its 90 % interval, price_low and
-    price_high.
+    OUT has the columns of IN, the prediction, and the ends of its 90 % interval.
     """
     from laptop_pricing.modeling.predict import PREDICTION, predict_file
 
@@ -346,23 +346,23 @@ def predict(
     prices, warnings = predict_file(workspace.models, source, _output(output))
     _warn(warnings)
     middle = prices[PREDICTION].median()
-    typer.echo(f"{output}: {len(prices)} laptops, median price {middle:,.0f} BRL")
+    typer.echo(f"{output}: {len(prices)} {ITEMS}, median {TARGET} {middle:,.0f} {UNIT}")
 
 
-@app.command(epilog=_example("sample laptops.csv --rows 1000"))
+@app.command(epilog=_example("sample sample.csv --rows 1000"))
 def sample(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="CSV to write.")],
     rows: Annotated[int, typer.Option(min=1, max=10_000_000)] = 1000,
     seed: Annotated[Optional[int], typer.Option(min=0, max=2**32 - 1)] = None,
 ):
-    """Write synthetic laptops, to try things out.
+    """Write synthetic rows, to try things out.
 
     They have the raw file's columns and spelling.
     """
     from laptop_pricing.data.sample import SEED, write_sample
 
     write_sample(_output(output), rows, SEED if seed is None else seed)
-    typer.echo(f"{output}: {rows} synthetic laptops")
+    typer.echo(f"{output}: {rows} synthetic {ITEMS}")
 
 
 @app.command(epilog=_example("compare -o comparison.md"))
@@ -393,10 +393,10 @@ def compare(
 
 
 def quote(margin, risk, **answers):
-    """Price one laptop: the price, its 90 % interval, and what raised or lowered it.
+    """Price one row: the price, its 90 % interval, and what raised or lowered it.
 
-    What the seller does not know may be left out where a default is shown. With --margin also the
-    highest offer for the laptop.
+    What is not known may be left out where a default is shown. With --margin also the
+    highest offer.
     """
     from laptop_pricing.modeling import predict
     from laptop_pricing.summary import print_quote
@@ -410,9 +410,21 @@ def quote(margin, risk, **answers):
     print_quote(found, margin)
 
 
+def _flag(column):
+    return "--" + column.name.replace("_", "-")
+
+
+def _spell(column):
+    """The example's answer about a column, as one types it."""
+    answer = EXAMPLE[column.name]
+    if column.kind != "flag":
+        return f"{_flag(column)} {shlex.quote(answer)}"
+    return _flag(column) if column.parse(answer) else f"--no-{_flag(column)[2:]}"
+
+
 def _option(column):
     """The option of ``quote`` that asks for a column."""
-    flag = "--" + column.name.replace("_", "-")
+    flag = _flag(column)
     if column.kind == "flag":
         kind, spelled = bool, f"{flag}/--no-{flag[2:]}"
         declared = typer.Option(spelled, help=column.description)
@@ -441,10 +453,5 @@ _options = [_option(column) for column in SPECIFICATION] + [
 ]
 quote.__signature__ = inspect.Signature(_options)
 quote.__annotations__ = {option.name: option.annotation for option in _options}
-app.command(
-    epilog=_example(
-        "quote --brand dell --processor-brand intel --processor-name 'core i5' --ram-gb 8 "
-        "--ram-type ddr4 --ssd 512 --hdd 0 --os windows --os-bit 64-bit --graphic-card-gb 0 "
-        "--weight casual --warranty 1 --no-touchscreen --margin 0.2"
-    )
-)(quote)
+_told = " ".join(_spell(column) for column in SPECIFICATION if column.name in EXAMPLE)
+app.command(epilog=_example(f"quote {_told} --margin 0.2"))(quote)

@@ -11,12 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from laptop_pricing.data.schema import FEATURES
+from laptop_pricing.data.schema import FEATURES, RAW_FILE
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import short
 
 PARAMS_FILE = "params.yaml"
-RAW_FILE = "laptop-price-brl.csv"
 
 
 def _ascending(pair):

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from laptop_pricing import NAME
+from laptop_pricing.data.schema import ITEM, ITEMS, UNIT
 from laptop_pricing.errors import without_credentials
 from laptop_pricing.files import short
 from laptop_pricing.workflow import criteria
@@ -32,7 +33,7 @@ def print_summary(result, params, sample):
         (
             "Rows",
             f"{data['rows']} read, {data['duplicates']} duplicates, {data['rejected']} rejected, "
-            f"{data['kept']} kept ({data['specifications']} different laptops)",
+            f"{data['kept']} kept ({data['specifications']} different {ITEMS})",
         )
     ]
     for name, mean, spread, promised, met in criteria(result.metrics, params):
@@ -47,8 +48,8 @@ def print_summary(result, params, sample):
         result.metrics["interval"],
     )
     lines += [
-        ("MAE", f"{mae['mean']:,.0f} ± {mae['sd']:,.0f} BRL"),
-        ("Interval", f"the 90 % interval held {interval['coverage']:.1%} of the prices"),
+        ("MAE", f"{mae['mean']:,.0f} ± {mae['sd']:,.0f} {UNIT}"),
+        ("Interval", f"the 90 % interval held {interval['coverage']:.1%} of the {ITEMS}"),
         (
             "Hold-out",
             f"R2 {holdout['R2']:.3f}, MAPE {holdout['MAPE']:.3f} on "
@@ -73,7 +74,7 @@ def print_summary(result, params, sample):
         typer.echo(f"{prefix}{typer.style(f'{label:<11}', bold=True)}{text}")
     if sample:
         typer.echo(
-            f"{prefix}All figures are the synthetic sample's: they say nothing about laptops."
+            f"{prefix}All figures are the synthetic sample's: they say nothing about {ITEMS}."
         )
 
 
@@ -86,9 +87,9 @@ def print_quote(quote, margin):
         From :func:`~laptop_pricing.modeling.predict.quote`.
     margin : float or None
     """
-    price = typer.style(f"{quote.price:,.0f} BRL", bold=True)
-    typer.echo(f"{price}   90 % of such laptops: {quote.low:,.0f} to {quote.high:,.0f} BRL")
-    typer.echo(f"\nWhy: the average laptop is {quote.base:,.0f} BRL, times")
+    price = typer.style(f"{quote.price:,.0f} {UNIT}", bold=True)
+    typer.echo(f"{price}   90 % of such {ITEMS}: {quote.low:,.0f} to {quote.high:,.0f} {UNIT}")
+    typer.echo(f"\nWhy: the average {ITEM} is {quote.base:,.0f} {UNIT}, times")
     factors = quote.factors[(quote.factors - 1).abs().sort_values(ascending=False).index]
     shown = factors[(factors - 1).abs() >= SMALL_FACTOR]
     rest = factors.drop(shown.index)
@@ -102,7 +103,7 @@ def print_quote(quote, margin):
         typer.echo(f"  {f'{len(rest)} others':<16}x {rest.prod():.3f}")
     if margin is not None:
         typer.echo(f"\nOffers that leave a margin of {margin:.0%} of the selling price:")
-        typer.echo(f"  {'offer, BRL':>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
+        typer.echo(f"  {f'offer, {UNIT}':>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
         for line in quote.offers.itertuples():
             losing = f"{line.losing:.0%}" if line.losing else "under 1%"
             typer.echo(
@@ -123,7 +124,7 @@ def comparison_lines(found):
     -------
     list of str
     """
-    head = ("Model", "Tries", "R2", "MAPE", "MAE, BRL", "MAPE against ours", "R2 against ours")
+    head = ("Model", "Tries", "R2", "MAPE", f"MAE, {UNIT}", "MAPE against ours", "R2 against ours")
     rows = [
         (
             line.model,

@@ -198,9 +198,9 @@ BAD_COMMANDS = {
     "predict to an unknown ending": ["predict", "params.yaml", "-o", "out.txt"],
     "predict onto its input": ["predict", "params.yaml", "-o", "params.yaml"],
     "predict into the registered data": [
-        *("predict", "data/processed/laptops.parquet", "-o", "data/raw/laptop-price-brl.csv")
+        *("predict", "data/processed/table.parquet", "-o", "data/raw/laptop-price-brl.csv")
     ],
-    "predict to a folder": ["predict", "data/processed/laptops.parquet", "-o", "data"],
+    "predict to a folder": ["predict", "data/processed/table.parquet", "-o", "data"],
     "sample over the registered data": ["sample", "data/raw/laptop-price-brl.csv"],
     "sample into the models": ["sample", "models/a.csv"],
     "sample of no rows": ["sample", "a.csv", "--rows", "0"],

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from environments import ROOT
 
-from laptop_pricing.settings import RAW_FILE
+from laptop_pricing.data.schema import RAW_FILE
 
 pytestmark = pytest.mark.services
 

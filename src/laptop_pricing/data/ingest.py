@@ -8,6 +8,7 @@ import urllib.parse
 from pathlib import Path
 
 from laptop_pricing.data.read import read_dataset
+from laptop_pricing.data.schema import RAW_FILE
 from laptop_pricing.errors import DataUnavailable, UserError, without_credentials
 from laptop_pricing.files import atomic_path, checksum, write_json
 
@@ -167,5 +168,5 @@ def _write(blocks, name, target):
         for block in blocks:
             size += len(block)
             if size > MAX_BYTES:
-                raise UserError(f"{name}: larger than {MAX_BYTES:,} bytes; expected the laptop CSV")
+                raise UserError(f"{name}: larger than {MAX_BYTES:,} bytes; expected {RAW_FILE}")
             file.write(block)

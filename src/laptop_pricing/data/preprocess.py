@@ -18,7 +18,7 @@ from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path, checksum, short, write_json, write_text
 
-TABLE_FILE = "laptops.parquet"
+TABLE_FILE = "table.parquet"
 REJECTED_FILE = "rejected.csv"
 SUMMARY_FILE = "summary.json"
 
@@ -26,9 +26,9 @@ SUMMARY_FILE = "summary.json"
 def preprocess(workspace, params):
     """Clean the raw dataset.
 
-    Writes to data/processed: ``laptops.parquet`` (one row per laptop under the schema's names,
+    Writes to data/processed: ``table.parquet`` (the distinct rows under the schema's names,
     ``key``, its specification as found, and ``specification``, the number of its group of equal
-    laptops; the index ``row`` is the position in the raw file),
+    rows; the index ``row`` is the position in the raw file),
     ``rejected.csv`` (row, column, value, rule) and ``summary.json`` (the counts).
 
     Parameters

@@ -1,11 +1,11 @@
-"""Files as found -> tables of text: the raw dataset, or laptops to be priced."""
+"""Files as found -> tables of text: the raw dataset, or rows to be priced."""
 
 import csv
 from pathlib import Path
 
 import pandas as pd
 
-from laptop_pricing.data.schema import COLUMNS, TARGET
+from laptop_pricing.data.schema import COLUMNS, ITEM, TARGET, UNIT
 from laptop_pricing.errors import UserError
 
 
@@ -87,8 +87,8 @@ def read_dataset(path, median_price):
     path : Path
         The raw file.
     median_price : (float, float)
-        Lowest and highest believable median price, BRL. A file in another currency has the
-        same columns and is told by it.
+        Lowest and highest believable median of the target. A file in another currency, or
+        another unit, has the same columns and is told by it.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def read_dataset(path, median_price):
         raise UserError(f"{path}: a header without rows; expected the published CSV")
     text = text[expected]
     text.columns = [column.name for column in COLUMNS]
-    _check_median_price(path, text["price"], median_price)
+    _check_median_price(path, text[TARGET], median_price)
     return text
 
 
@@ -120,18 +120,18 @@ def _check_median_price(path, cells, expected):
     price = next(column for column in COLUMNS if column.name == TARGET)
     prices = cells.map(price.parse).dropna().astype(float)
     if prices.empty:
-        raise UserError(f"{path}: no readable price; expected {price.rule}, such as 2321")
+        raise UserError(f"{path}: no readable {TARGET}; expected {price.rule}")
     median = prices.median()
     low, high = expected
     if not low <= median <= high:
         raise UserError(
-            f"{path}: median price {median:,.0f}; expected {low:,.0f} to {high:,.0f} BRL; "
-            "convert the prices, or change preprocess.median_price if they are right"
+            f"{path}: median {TARGET} {median:,.0f}; expected {low:,.0f} to {high:,.0f} {UNIT}; "
+            "convert it, or change preprocess.median_price if it is right"
         )
 
 
-def read_laptops(path, columns):
-    """Read laptops to be priced: CSV or Parquet, raw or clean names and spelling.
+def read_rows(path, columns):
+    """Read rows to be priced: CSV or Parquet, raw or clean names and spelling.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def read_laptops(path, columns):
     else:
         raise UserError(f"{path}: found {suffix or 'no ending'}; expected .csv or .parquet")
     if found.empty:
-        raise UserError(f"{path}: no rows; expected at least one laptop")
+        raise UserError(f"{path}: no rows; expected at least one {ITEM}")
     text = {}
     for column in columns:
         known = {column.name.casefold(), column.raw_name.casefold()}
@@ -199,7 +199,7 @@ def _read_parquet(path):
 def fill_default(column, cells):
     """Blank cells become the column's default, where it has one.
 
-    Only for laptops to be priced: a dataset's blank cell is an error.
+    Only for rows to be priced: a dataset's blank cell is an error.
     """
     if column.default is None:
         return cells

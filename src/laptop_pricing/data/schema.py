@@ -137,8 +137,9 @@ _RAM_TYPES = ("DDR3", "DDR4", "DDR5", "LPDDR3", "LPDDR4", "LPDDR4X")
 PROCESSOR_MAKER = dict.fromkeys(_INTEL, "Intel") | dict.fromkeys(_AMD, "AMD") | {"M1": "M1"}
 _MANY = 10_000_000
 
+# What a seller can say about a laptop: the features, and what makes two rows the same laptop.
 # fmt: off
-COLUMNS = (
+SPECIFICATION = (
     _category("brand", "Maker of the laptop", _BRANDS),
     _category("processor_brand", "Maker of the processor", ("AMD", "Intel", "M1")),
     _category("processor_name", "Family of the processor", (*_INTEL, *_AMD, "M1"),
@@ -159,7 +160,12 @@ COLUMNS = (
              levels=(0, 1, 2, 3)),
     _flag("touchscreen", "Whether the screen takes touches", raw_name="Touchscreen"),
     _flag("msoffice", "Whether Microsoft Office is included", default=False),
-    Column("price", "Price", "number", "Price", "BRL", low=500, high=60_000),
+)
+_PRICE = Column("price", "Price", "number", "Price", "BRL", low=500, high=60_000)
+# The raw file has these columns and no others.
+COLUMNS = (
+    *SPECIFICATION,
+    _PRICE,
     _integer("rating", "Mean rating by buyers, not known before the sale", "star", 1, 5),
     _integer("ratings", "Buyers who rated, not known before the sale", "", 0, _MANY,
              raw_name="Number of Ratings"),
@@ -168,11 +174,31 @@ COLUMNS = (
 )
 # fmt: on
 
-TARGET = "price"
-
-# What a seller can say about a laptop: the features, and what makes two rows the same laptop.
-SPECIFICATION = COLUMNS[:15]
+RAW_FILE = "laptop-price-brl.csv"
 FEATURES = tuple(column.name for column in SPECIFICATION)
+TARGET, UNIT = _PRICE.name, _PRICE.unit
+ITEM, ITEMS = "laptop", "laptops"  # what a row is about, in words
+
+# Errors are reported by band of the target, from each of these to the next, and by this field.
+BANDS = (0, 2_500, 4_000, 6_000, 10_000, 15_000)
+SLICED_BY = "brand"
+
+# One laptop, as a person describes it.
+EXAMPLE = {
+    "brand": "dell",
+    "processor_brand": "intel",
+    "processor_name": "core i5",
+    "ram_gb": "8",
+    "ram_type": "ddr4",
+    "ssd": "512",
+    "hdd": "0",
+    "os": "windows",
+    "os_bit": "64-bit",
+    "graphic_card_gb": "0",
+    "weight": "casual",
+    "warranty": "1",
+    "touchscreen": "no",
+}
 
 
 @dataclass(frozen=True)

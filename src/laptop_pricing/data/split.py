@@ -1,7 +1,7 @@
 """Which rows are held out, and which rows a fold may see.
 
-Rows are grouped by their specification (the 15 columns that a seller can name), since the dataset
-lists many laptops more than once and a copy in the training part would give the answer away.
+Rows are grouped by their specification (all features together), since a dataset
+may list one thing more than once and a copy in the training part would give the answer away.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def specification_key(text):
     Returns
     -------
     Series of str
-        The 15 cells, stripped, lower-cased and joined by ``|``.
+        The features' cells, stripped, lower-cased and joined by ``|``.
     """
     cells = [text[name].str.strip().str.lower() for name in FEATURES]
     return cells[0].str.cat(cells[1:], sep="|")

@@ -64,7 +64,7 @@ def fit_best(table, params, settings, fit_params):
         The processed table.
     params : TrainParams
     settings : list of estimator
-        Unfitted; they take a table and predict the price in BRL.
+        Unfitted; they take a table and predict the price.
     fit_params : dict
         What ``fit`` is told; the function ``pipeline.weights`` as a value stands for the weights
         of the rows.

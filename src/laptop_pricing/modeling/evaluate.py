@@ -19,13 +19,12 @@ from sklearn.metrics import (
 )
 from tqdm import tqdm
 
-from laptop_pricing.data.schema import TARGET
+from laptop_pricing.data.schema import BANDS, SLICED_BY, TARGET
 from laptop_pricing.data.split import grouped_folds
 from laptop_pricing.modeling.pipeline import fit_pipeline
 
 METRICS = ("R2", "MAPE", "MAE", "MSE")
 MIN_SLICE_ROWS = 30
-PRICE_BANDS = (0, 2_500, 4_000, 6_000, 10_000, 15_000, np.inf)
 LEARNING_SHARES = (0.125, 0.25, 0.5)
 
 
@@ -35,12 +34,13 @@ def score(actual, predicted):
     Parameters
     ----------
     actual, predicted : array-like, shape (n_rows,)
-        Prices in BRL.
+        Prices.
 
     Returns
     -------
     dict of float
-        ``R2``; ``MAPE`` as a fraction; ``MAE`` in BRL; ``MSE`` in BRL squared.
+        ``R2``; ``MAPE`` as a fraction; ``MAE`` in the unit of the prices; ``MSE``
+        in its square.
     """
     return {
         "R2": float(r2_score(actual, predicted)),
@@ -66,8 +66,8 @@ def cross_validate(table, params, fit=fit_pipeline):
     folds : DataFrame
         One line per seed and fold: the metrics.
     predictions : DataFrame
-        One line per seed and row: ``row``, ``seed``, ``fold``, ``actual`` and ``predicted`` in
-        BRL, each predicted by a model that saw no laptop of that specification.
+        One line per seed and row: ``row``, ``seed``, ``fold``, ``actual`` and ``predicted``
+        price, the latter by a model that saw no row of that specification.
 
     Raises
     ------
@@ -113,16 +113,17 @@ def summarise(folds):
 
 
 def price_bands(prices):
-    """The price band of each price in BRL, in words: a categorical Series."""
+    """The band of each price, in words: a categorical Series."""
+    edges = (*BANDS, np.inf)
     bands = [
         f"{low:,} and more" if high == np.inf else f"{low:,} to {high:,}"
-        for low, high in zip(PRICE_BANDS, PRICE_BANDS[1:])
+        for low, high in zip(edges, edges[1:])
     ]
-    return pd.cut(prices, PRICE_BANDS, labels=bands, right=False)
+    return pd.cut(prices, edges, labels=bands, right=False)
 
 
 def slices(predictions, table):
-    """MAPE and MAE by brand and by price band.
+    """MAPE and MAE by ``SLICED_BY`` and by price band.
 
     Parameters
     ----------
@@ -143,12 +144,12 @@ def slices(predictions, table):
             "row": predictions["row"],
             "MAPE": error / predictions["actual"],
             "MAE": error,
-            "brand": predictions["row"].map(table["brand"]),
-            "price band": price_bands(predictions["actual"]),
+            SLICED_BY: predictions["row"].map(table[SLICED_BY]),
+            f"{TARGET} band": price_bands(predictions["actual"]),
         }
     )
     parts = []
-    for by in ("brand", "price band"):
+    for by in (SLICED_BY, f"{TARGET} band"):
         part = frame.groupby(by, observed=True).agg(
             rows=("row", "nunique"), MAPE=("MAPE", "mean"), MAE=("MAE", "mean")
         )
@@ -159,7 +160,7 @@ def slices(predictions, table):
 
 
 def noise_floor(table):
-    """The error that remains for laptops of one specification with different prices.
+    """The error that remains for rows of one specification with different prices.
 
     Parameters
     ----------
@@ -169,7 +170,7 @@ def noise_floor(table):
     Returns
     -------
     tuple of float
-        MAPE of each such laptop when priced at the median of its specification: with its own
+        MAPE of each such row when priced at the median of its specification: with its own
         price among them, which is too good, and without, which is too bad. No model that sees
         the specification alone can be expected below the first. NaN where there are none.
     """

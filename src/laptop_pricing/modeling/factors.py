@@ -1,6 +1,6 @@
-"""Why a laptop costs what it costs: one factor per field.
+"""Why a thing costs what it costs: one factor per field.
 
-Exact Shapley values [1]_ of the log price against the laptops that the model was trained on. The
+Exact Shapley values [1]_ of the log price against the rows that the model was trained on. The
 model has terms of at most two fields, so they have a closed form: a field gets the whole of its own
 terms, and of a term that it shares half of what it brings alone and half of what it brings last.
 
@@ -18,7 +18,7 @@ from laptop_pricing.modeling.pipeline import questions
 
 
 def base_price(model):
-    """What the factors multiply: the average of the training laptops' predictions, in logs.
+    """What the factors multiply: the average of the training rows' predictions, in logs.
 
     Parameters
     ----------
@@ -28,7 +28,6 @@ def base_price(model):
     Returns
     -------
     float
-        BRL.
     """
     return float(np.exp(model.regressor_["ridge"].intercept_))
 

@@ -1,7 +1,7 @@
 """How far a price may be off, and what to offer because of it.
 
-The ratios actual / predicted of laptops that the model had not seen say how far. They are taken
-per tercile of the predicted price, since dear laptops vary more: split conformal prediction [1]_
+The ratios actual / predicted of rows that the model had not seen say how far. They are taken
+per tercile of the predicted price, since dear things vary more: split conformal prediction [1]_
 with a group per tercile (Mondrian [2]_).
 
 References
@@ -25,13 +25,13 @@ def calibrate(predictions):
     Parameters
     ----------
     predictions : DataFrame
-        ``actual`` and ``predicted`` in BRL, from
+        ``actual`` and ``predicted`` from
         :func:`~laptop_pricing.modeling.evaluate.cross_validate`.
 
     Returns
     -------
     dict
-        ``edges``: the two predicted prices between the terciles, in BRL; ``ratios``: for each
+        ``edges``: the two predicted prices between the terciles; ``ratios``: for each
         tercile the quantiles of the ratio at 0.01, 0.02, ... 0.99.
     """
     edges = predictions["predicted"].quantile([1 / 3, 2 / 3])
@@ -53,7 +53,7 @@ def ratios_of(calibration, prices):
     calibration : dict
         From :func:`calibrate`.
     prices : array-like, shape (n_rows,)
-        Predicted, in BRL.
+        Predicted.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def interval(calibration, prices):
     Returns
     -------
     ndarray, shape (n_rows, 2)
-        Low and high, in BRL.
+        Low and high.
     """
     outside = (1 - COVERAGE) / 2
     ends = np.searchsorted(LEVELS, (outside - 1e-9, 1 - outside - 1e-9))
@@ -92,8 +92,8 @@ def coverage(predictions):
     Returns
     -------
     DataFrame
-        One line per prediction: ``tercile`` (of its seed's predictions), ``low`` and ``high`` in
-        BRL, ``inside``.
+        One line per prediction: ``tercile`` (of its seed's predictions), ``low`` and ``high``,
+        ``inside``.
     """
     parts = []
     for _, drawn in predictions.groupby("seed"):
@@ -125,14 +125,14 @@ def summarise_coverage(covered):
 
 
 def offers(calibration, price, margin, risks=RISKS):
-    """The highest offer for a laptop at each risk, and what it leads to.
+    """The highest offer at each risk, and what it leads to.
 
     Parameters
     ----------
     calibration : dict
         From :func:`calibrate`.
     price : float
-        Predicted, in BRL.
+        Predicted.
     margin : float
         Wanted share of the selling price, from 0 to below 1.
     risks : sequence of float
@@ -141,7 +141,7 @@ def offers(calibration, price, margin, risks=RISKS):
     Returns
     -------
     DataFrame
-        ``risk``; ``offer`` in BRL; ``losing``, the share of deals that sell below the offer (0
+        ``risk``; ``offer``; ``losing``, the share of deals that sell below the offer (0
         and 1 stand for less than 0.01 and more than 0.99); ``expected_margin``, the share of the
         selling price that is kept over many such deals.
     """

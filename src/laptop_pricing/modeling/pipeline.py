@@ -41,7 +41,7 @@ def build_pipeline():
     -------
     TransformedTargetRegressor
         Takes a table with the columns of ``SPECIFICATION`` by name (others are ignored) and
-        predicts the price in BRL. Its own ``fit`` is a Ridge without the constraints.
+        predicts the price. Its own ``fit`` is a Ridge without the constraints.
     """
     encode = ColumnTransformer([(c.name, _encoder(c), [c.name]) for c in SPECIFICATION])
     ridge = Pipeline(
@@ -108,7 +108,7 @@ def fit_pipeline(table, params):
     Parameters
     ----------
     table : DataFrame, shape (n_rows, ...)
-        Rows of the processed table: features, ``price`` in BRL, ``specification`` for the group.
+        Rows of the processed table: features, the target, ``specification`` for the group.
     params : TrainParams
 
     Returns

@@ -8,13 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter, StrMethodFormatter
 
+from laptop_pricing.data.schema import ITEM, ITEMS, SLICED_BY, TARGET, UNIT
 from laptop_pricing.files import atomic_path, write_text
 from laptop_pricing.modeling.interval import LEVELS, TERCILES, offers
 
 _BLUE, _RED, _GREY, _GREEN = "#2563a8", "#c2410c", "#6b7280", "#15803d"
-_BRL = StrMethodFormatter("{x:,.0f}")
+_AMOUNT = StrMethodFormatter("{x:,.0f}")
 _PERCENT = PercentFormatter(1, decimals=0)
-_TICKS = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
+_TICKS = tuple(digit * 10**power for power in range(9) for digit in (1, 2, 5))
 
 
 def save_plots(workspace, plots):
@@ -37,7 +38,7 @@ def draw_predictions(predictions):
     """Predicted against actual price of the first seed, on logarithmic axes."""
     points = predictions[predictions["seed"] == predictions["seed"].min()]
     points = points[["row", "actual", "predicted"]].round(2)
-    figure, axes = _figure("Each price, predicted by a model that never saw that laptop")
+    figure, axes = _figure(f"Each {TARGET}, predicted by a model that never saw that {ITEM}")
     low, high = _price_axes(axes, points["actual"], points["predicted"])
     ends = np.array([low, high])
     axes.fill_between(
@@ -45,7 +46,7 @@ def draw_predictions(predictions):
     )
     axes.plot(ends, ends, color=_GREY, linewidth=1, label="exact")
     axes.scatter(points["actual"], points["predicted"], s=12, alpha=0.5, color=_BLUE, linewidths=0)
-    axes.set(xlabel="actual price, BRL", ylabel="predicted price, BRL")
+    axes.set(xlabel=f"actual {TARGET}, {UNIT}", ylabel=f"predicted {TARGET}, {UNIT}")
     axes.legend(frameon=False, loc="upper left")
     return figure, points
 
@@ -54,7 +55,7 @@ def draw_intervals(covered):
     """The 90 % interval along the predicted price, and the prices outside it, of the first seed."""
     points = covered[covered["seed"] == covered["seed"].min()].sort_values("predicted")
     points = points[["row", "actual", "predicted", "tercile", "low", "high", "inside"]]
-    figure, axes = _figure("Does the 90 % interval hold 90 % of the prices?")
+    figure, axes = _figure(f"Does the 90 % interval hold 90 % of the {ITEMS}?")
     _price_axes(axes, points["predicted"], points["actual"])
     for inside, colour in ((True, _BLUE), (False, _RED)):
         part = points[points["inside"] == inside]
@@ -74,7 +75,7 @@ def draw_intervals(covered):
             linewidth=0,
             label=label,
         )
-    axes.set(xlabel="predicted price, BRL", ylabel="actual price, BRL")
+    axes.set(xlabel=f"predicted {TARGET}, {UNIT}", ylabel=f"actual {TARGET}, {UNIT}")
     axes.legend(frameon=False, loc="upper left")
     return figure, points
 
@@ -87,7 +88,7 @@ def draw_residuals(predictions, bands):
     error = predictions["predicted"] / predictions["actual"] - 1
     groups = [error[bands == band] for band in bands.cat.categories]
     groups, names = zip(*[(g, b) for g, b in zip(groups, bands.cat.categories) if len(g)])
-    figure, axes = _figure("By how much is the price off, from cheap to dear (BRL)?")
+    figure, axes = _figure(f"By how much is the {TARGET} off, from low to high ({UNIT})?")
     shares = [group.quantile([0.05, 0.25, 0.5, 0.75, 0.95]).to_list() for group in groups]
     boxes = [
         dict(zip(("whislo", "q1", "med", "q3", "whishi"), share), label=name, fliers=[])
@@ -103,7 +104,7 @@ def draw_residuals(predictions, bands):
     axes.axhline(0, color=_GREY, linewidth=1)
     axes.set(
         ylabel="predicted / actual - 1",
-        xlabel="predicted price; the box holds the middle half, the whiskers 90 %",
+        xlabel=f"predicted {TARGET}; the box holds the middle half, the whiskers 90 %",
     )
     axes.yaxis.set_major_formatter(_PERCENT)
     axes.tick_params(axis="x", labelsize=8)
@@ -112,10 +113,10 @@ def draw_residuals(predictions, bands):
 
 
 def draw_slices(slices, criteria_mape):
-    """MAPE by brand and by price band, one bar each."""
-    figure, axes = _figure("Mean error by brand and by price band (BRL)")
+    """MAPE by ``SLICED_BY`` and by price band, one bar each."""
+    figure, axes = _figure(f"Mean error by {SLICED_BY} and by {TARGET} band ({UNIT})")
     rows = slices.iloc[::-1].reset_index(drop=True)
-    colours = [_BLUE if by == "brand" else "#7aa6d6" for by in rows["by"]]
+    colours = [_BLUE if by == SLICED_BY else "#7aa6d6" for by in rows["by"]]
     axes.barh(rows.index, rows["MAPE"], color=colours)
     axes.set_yticks(rows.index, [f"{s} ({n} rows)" for s, n in zip(rows["slice"], rows["rows"])])
     for y, value in enumerate(rows["MAPE"]):
@@ -157,16 +158,16 @@ def draw_learning_curve(curve, floor, criteria_mape):
         xlim=(0, None),
         ylim=(0, 1.2 * max([criteria_mape, *curve["MAPE"]])),
     )
-    axes.xaxis.set_major_formatter(_BRL)
+    axes.xaxis.set_major_formatter(_AMOUNT)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     return figure, curve
 
 
 def draw_factors(factors):
-    """By how much each field moves the price, over all laptops."""
+    """By how much each field moves the price, over all rows."""
     order = np.log(factors).abs().mean().sort_values().index
     shares = factors[order].quantile([0.05, 0.25, 0.5, 0.75, 0.95])
-    figure, axes = _figure("What raises and what lowers a price")
+    figure, axes = _figure(f"What raises and what lowers the {TARGET}")
     for y, name in enumerate(order):
         low, q1, middle, q3, high = shares[name]
         axes.plot([low, high], [y, y], color="#7aa6d6", linewidth=2, solid_capstyle="butt")
@@ -178,7 +179,8 @@ def draw_factors(factors):
     ends = (min(0.8, shares.min().min() * 0.95), max(1.25, shares.max().max() * 1.05))
     ticks = [t for t in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 3) if ends[0] < t]
     axes.set(
-        xlabel="factor on the price; thick: the middle half of the laptops, thin: 90 %", xlim=ends
+        xlabel=f"factor on the {TARGET}; thick: the middle half of the {ITEMS}, thin: 90 %",
+        xlim=ends,
     )
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks([t for t in ticks if t < ends[1]])
@@ -231,13 +233,13 @@ def _figure(title):
 
 
 def _price_axes(axes, x, y):
-    """Both axes logarithmic, in BRL, over the same prices."""
+    """Both axes logarithmic, over the same prices."""
     low, high = 0.9 * min(x.min(), y.min()), 1.1 * max(x.max(), y.max())
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks([tick for tick in _TICKS if low <= tick <= high])
         axis.set_ticks([], minor=True)
-        axis.set_major_formatter(_BRL)
+        axis.set_major_formatter(_AMOUNT)
     return low, high
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from laptop_pricing.data.read import fill_default, read_laptops
-from laptop_pricing.data.schema import CONTRADICTIONS, SPECIFICATION
+from laptop_pricing.data.read import fill_default, read_rows
+from laptop_pricing.data.schema import CONTRADICTIONS, SPECIFICATION, TARGET
 from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path
@@ -15,20 +15,20 @@ from laptop_pricing.modeling.bundle import load_bundle
 from laptop_pricing.modeling.factors import base_price, factors
 from laptop_pricing.modeling.interval import interval, offers
 
-PREDICTION = "predicted_price"
+PREDICTION, LOW, HIGH = f"predicted_{TARGET}", f"{TARGET}_low", f"{TARGET}_high"
 _BLOCK = 10_000  # rows at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
 class Quote:
-    """A price in BRL and what it rests on.
+    """A price and what it rests on.
 
     Parameters
     ----------
     price, low, high : float
         The price and the interval that holds 90 % of the actual prices.
     base : float
-        Price of the average laptop, which the factors multiply.
+        Price of the average row, which the factors multiply.
     factors : Series of float
         By field.
     offers : DataFrame or None
@@ -52,25 +52,23 @@ def predict(bundle, table):
     Parameters
     ----------
     bundle : Bundle
-    table : DataFrame, shape (n_rows, 15 or more)
+    table : DataFrame, shape (n_rows, ...)
         Validated rows with the columns of ``SPECIFICATION``.
 
     Returns
     -------
     DataFrame, shape (n_rows, 3)
-        ``predicted_price`` and the interval that holds 90 % of the actual prices, ``price_low``
-        and ``price_high``; in BRL, under the index of `table`.
+        The columns ``PREDICTION`` and, for the interval that holds 90 % of the actual prices,
+        ``LOW`` and ``HIGH``; under the index of `table`.
     """
     blocks = [table.iloc[i : i + _BLOCK] for i in range(0, len(table), _BLOCK)]
     prices = np.concatenate([bundle.model.predict(block) for block in blocks])
     low, high = interval(bundle.metadata["calibration"], prices).T
-    return pd.DataFrame(
-        {PREDICTION: prices, "price_low": low, "price_high": high}, index=table.index
-    )
+    return pd.DataFrame({PREDICTION: prices, LOW: low, HIGH: high}, index=table.index)
 
 
 def predict_file(models, source, target):
-    """Price the laptops of a file.
+    """Price the rows of a file.
 
     Parameters
     ----------
@@ -100,7 +98,7 @@ def predict_file(models, source, target):
     if target.resolve() == source.resolve():
         raise UserError(f"{target}: input and output are the same file; name another output")
     bundle = load_bundle(models)
-    found, text = read_laptops(source, SPECIFICATION)
+    found, text = read_rows(source, SPECIFICATION)
     table, failures = validate(text, SPECIFICATION)
     if len(failures):
         first = failures.iloc[0]
@@ -117,7 +115,7 @@ def predict_file(models, source, target):
 
 
 def quote(models, cells, margin=None, risk=None):
-    """Price one laptop.
+    """Price one row.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from pyarrow import ArrowException
 from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.preprocess import SUMMARY_FILE, TABLE_FILE
-from laptop_pricing.data.schema import TARGET
+from laptop_pricing.data.schema import ITEMS, TARGET
 from laptop_pricing.data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import write_json
@@ -111,7 +111,7 @@ def read_processed(workspace):
     Returns
     -------
     table : DataFrame
-        laptops.parquet
+        table.parquet
     summary : dict
         summary.json
     """
@@ -125,7 +125,7 @@ def read_processed(workspace):
         raise UserError(f"{path} or {SUMMARY_FILE}: damaged: {error}; run dvc repro") from None
     if summary["specifications"] < MIN_SPECIFICATIONS:
         raise UserError(
-            f"{path}: {summary['specifications']} different laptops; "
+            f"{path}: {summary['specifications']} different {ITEMS}; "
             f"expected {MIN_SPECIFICATIONS} or more, for folds that mean something"
         )
     return table, summary

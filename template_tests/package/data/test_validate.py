@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laptop_pricing.data.read import fill_default, read_csv, read_dataset, read_laptops
+from laptop_pricing.data.read import fill_default, read_csv, read_dataset, read_rows
 from laptop_pricing.data.schema import COLUMNS, ROW_RULES, SPECIFICATION
 from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
@@ -289,7 +289,7 @@ def test_laptops_may_have_raw_or_clean_names(tmp_path, ending, names):
     table = _text({}, {"brand": "HP"})
     changes = {"raw": dict(zip(BY_NAME, HEADER)), "clean": {}, "upper": str.upper}
     path = _write_laptops(tmp_path, ending, table.rename(columns=changes[names]))
-    found, text = read_laptops(path, SPECIFICATION)
+    found, text = read_rows(path, SPECIFICATION)
     assert len(found) == 2
     assert list(text.columns) == [column.name for column in SPECIFICATION]
     pd.testing.assert_frame_equal(text, table[list(text.columns)])
@@ -298,7 +298,7 @@ def test_laptops_may_have_raw_or_clean_names(tmp_path, ending, names):
 def test_a_typed_table_is_read_like_its_text(tmp_path):
     typed = validate(_text({}, {"brand": "HP", "warranty": "No warranty"}), COLUMNS)[0]
     path = _write_laptops(tmp_path, ".parquet", typed.set_axis([5, 9]))
-    _, text = read_laptops(path, SPECIFICATION)
+    _, text = read_rows(path, SPECIFICATION)
     table, failures = validate(text, SPECIFICATION)
     assert failures.empty
     pd.testing.assert_frame_equal(table, typed[list(table.columns)])
@@ -306,7 +306,7 @@ def test_a_typed_table_is_read_like_its_text(tmp_path):
 
 def test_parquet_numbers_with_a_gap_are_read_and_the_gap_is_not(tmp_path):
     table = _text({}, {}).assign(ram_gb=[8.0, None])
-    _, text = read_laptops(_write_laptops(tmp_path, ".parquet", table), SPECIFICATION)
+    _, text = read_rows(_write_laptops(tmp_path, ".parquet", table), SPECIFICATION)
     good, failures = validate(text, SPECIFICATION)
     assert good["ram_gb"].to_dict() == {0: 8}
     assert failures[["row", "column", "value"]].values.tolist() == [[1, "ram_gb", ""]]
@@ -315,14 +315,14 @@ def test_parquet_numbers_with_a_gap_are_read_and_the_gap_is_not(tmp_path):
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_what_the_seller_does_not_know_gets_its_default(tmp_path, ending):
     table = _text({"processor_gnrtn": " "}, {"processor_gnrtn": "12th"}).drop(columns="msoffice")
-    _, text = read_laptops(_write_laptops(tmp_path, ending, table), SPECIFICATION)
+    _, text = read_rows(_write_laptops(tmp_path, ending, table), SPECIFICATION)
     assert text["processor_gnrtn"].tolist() == ["Not Available", "12th"]
     assert text["msoffice"].tolist() == ["No", "No"]
 
 
 def test_what_has_no_default_stays_blank(tmp_path):
     path = _write_laptops(tmp_path, ".csv", _text({"brand": ""}, {}))
-    _, text = read_laptops(path, SPECIFICATION)
+    _, text = read_rows(path, SPECIFICATION)
     assert text["brand"].tolist() == ["", "ASUS"]
 
 
@@ -334,7 +334,7 @@ def test_a_default_takes_the_place_of_nothing_but_blanks():
 
 def test_more_columns_do_not_matter_and_are_kept(tmp_path):
     path = _write_laptops(tmp_path, ".csv", _text({}).assign(shelf="A 3"))
-    found, text = read_laptops(path, SPECIFICATION)
+    found, text = read_rows(path, SPECIFICATION)
     assert found["shelf"].tolist() == ["A 3"]
     assert "shelf" not in text
 
@@ -378,16 +378,16 @@ def _bytes(name, content):
     ],
 )
 def test_laptops_that_cannot_be_read_are_one_line(tmp_path, make, finding):
-    assert finding in _refused(read_laptops, make(tmp_path), SPECIFICATION)
+    assert finding in _refused(read_rows, make(tmp_path), SPECIFICATION)
 
 
 def test_one_column_under_two_names_is_not_chosen_between(tmp_path):
     table = _text({"touchscreen": "No"}).assign(Touchscreen="Yes")
     path = _write_laptops(tmp_path, ".csv", table)
-    assert "ouchscreen" in _refused(read_laptops, path, SPECIFICATION)
+    assert "ouchscreen" in _refused(read_rows, path, SPECIFICATION)
 
 
 def test_lists_in_a_parquet_column_are_rejected_like_any_other_value(tmp_path):
     table = _text({}).assign(brand=[["HP", "ASUS"]])
-    _, text = read_laptops(_write_laptops(tmp_path, ".parquet", table), SPECIFICATION)
+    _, text = read_rows(_write_laptops(tmp_path, ".parquet", table), SPECIFICATION)
     assert validate(text, SPECIFICATION)[1]["column"].tolist() == ["brand"]

@@ -148,8 +148,8 @@ prices = skops.io.load(model, trusted=trusted).predict(pd.read_parquet(laptops))
 print(*(float(price).hex() for price in prices))
 """
     laptops = table[list(FEATURES)].head(20)
-    laptops.to_parquet(tmp_path / "laptops.parquet")
-    inputs = [trained.models / MODEL_FILE, tmp_path / "laptops.parquet", *TRUSTED_TYPES]
+    laptops.to_parquet(tmp_path / "table.parquet")
+    inputs = [trained.models / MODEL_FILE, tmp_path / "table.parquet", *TRUSTED_TYPES]
     printed = subprocess.run(
         [sys.executable, "-c", program, *inputs],
         cwd=tmp_path,
