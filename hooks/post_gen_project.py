@@ -27,7 +27,7 @@ SHARED = (
     ".vscode",
     "CONTRIBUTING.md",
     "README.md",
-    "benchmarks",
+    "benchmarks/speed.py",
     "docs",
     "dvc.yaml",
     "mkdocs.yml",
@@ -42,14 +42,17 @@ SHARED = (
 )
 SOURCE = ("dataset-laptop-pricing", "dataset-\0")
 BEGIN, END = "<!-- of the template -->", "<!-- end of the template -->"
+WHOLE = "<!-- this page is of the template -->"
 
 
 def main():
     renames = _renames()
     for name in _shared_files():
+        text = (TEMPLATE / name).read_bytes().decode("utf-8")
+        if text.startswith(WHOLE):
+            continue
         target = Path(name.replace("laptop_pricing", ANSWERS["module_name"]))
         target.parent.mkdir(parents=True, exist_ok=True)
-        text = (TEMPLATE / name).read_bytes().decode("utf-8")
         target.write_bytes(_renamed(_without_template(text), renames).encode("utf-8"))
     if ANSWERS["open_source_license"] == "No license file":
         Path("LICENSE").unlink()
@@ -122,7 +125,7 @@ def _without_template(text):
     """Pages without the passages about the template."""
     while BEGIN in text:
         before, _, rest = text.partition(BEGIN)
-        text = before.rstrip("\n") + "\n" + rest.partition(END)[2]
+        text = before.rstrip(" #\n") + "\n" + rest.partition(END)[2]
     return text
 
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from baking import take_snapshot
 from environments import ROOT
 
 _SPEC = importlib.util.spec_from_file_location("shared_fixtures", ROOT / "tests" / "conftest.py")
@@ -21,3 +22,23 @@ def laptop_csv():
         pytest.skip("LAPTOP_CSV is not set: it names the published CSV, which is not ours to ship")
     assert Path(path).is_file(), f"LAPTOP_CSV is set but there is no file at {path}"
     return Path(path)
+
+
+@pytest.fixture(scope="session")
+def snapshot(tmp_path_factory):
+    """This repository as it is now, all of it committed. Read only."""
+    folder = tmp_path_factory.mktemp("snapshot") / "template"
+    take_snapshot(folder)
+    return folder
+
+
+@pytest.fixture
+def own_home(monkeypatch, tmp_path):
+    """Neither the replay files nor the Git settings of whoever runs the tests."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    config = tmp_path / "cookiecutter.yaml"
+    config.write_text(
+        f"cookiecutters_dir: {tmp_path / 'clones'}\nreplay_dir: {tmp_path / 'replay'}\n"
+    )
+    monkeypatch.setenv("COOKIECUTTER_CONFIG", str(config))

@@ -1,0 +1,96 @@
+"""New projects at work: as it is, each does its main job and passes its tests, on each storage."""
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import dagshub_server
+import pytest
+import servers
+from baking import bake, check, ready, run
+from environments import ROOT
+
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_home")]
+
+TOKEN = "token-of-ana"
+S3_SECRET = "hunter2"
+
+
+def passes_its_tests(project, **variables):
+    quiet = ("-p", "no:cacheprovider", "-q")
+    done = run(project, sys.executable, "-m", "pytest", *quiet, **variables)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 40, done.stdout[-500:]
+
+
+def does_its_main_job(project, laptop_csv, **variables):
+    """From the real CSV to a tracked model that is pushed; our figures."""
+    check(project, "bike-fares", "ingest", laptop_csv, **variables)
+    said = check(project, "bike-fares", "run", **variables)
+    check(project, "dvc", "push", **variables)
+    assert re.search(r"Rows +823 read, 21 duplicates, 0 rejected", said), said
+    assert re.search(r"R2 +0\.7\d+ .* > 0\.6 met", said) and re.search(r"MAPE .* met", said)
+    assert re.search(r"new run \w{32} in bike-fares", said)
+    metrics = json.loads((project / "metrics.json").read_text())
+    assert metrics == json.loads((ROOT / "metrics.json").read_text())
+    author = ("-c", "user.name=T", "-c", "user.email=t@example.org")
+    check(project, "git", *author, "commit", "-qam", "the first model")
+
+
+def test_freshly_installed_by_the_commands_that_it_names(snapshot, tmp_path):
+    """README's test command installs and tests; then the main job, on the sample."""
+    project = bake(snapshot, tmp_path, project_name="Bike fares")
+    readme = (project / "README.md").read_text("utf-8")
+    command = re.search(r"^python3 -m venv .*/pytest$", readme, re.MULTILINE)[0]
+    environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = run(project, "sh", "-c", command, timeout=1200, **environment)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 40, done.stdout[-500:]
+
+    said = check(project, ".venv/bin/bike-fares", "run", "--sample")
+    assert re.search(r"\[sample\].*MAPE +0\.\d+ ± 0\.\d+", said), said
+    assert re.search(r"new run \w{32} in bike-fares", said), said
+    assert check(project, "git", "status", "--porcelain") == ""
+
+
+def test_on_s3(snapshot, tmp_path, laptop_csv):
+    store = tmp_path / "s3"
+    (store / "acme-bikes").mkdir(parents=True)
+    answers = {"storage": "s3", "s3_bucket": "acme-bikes"}
+    project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares", **answers))
+    passes_its_tests(project, **variables)
+    key = "test-id"
+    variables |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": S3_SECRET}
+    variables |= {"AWS_EC2_METADATA_DISABLED": "true"}
+    with servers.s3_server(store, (key, S3_SECRET)) as address:
+        connect = ("connect", "s3", "acme-bikes", "--endpoint-url", address)
+        check(project, "bike-fares", *connect, **variables)
+        does_its_main_job(project, laptop_csv, **variables)
+    assert S3_SECRET not in check(project, "git", "grep", "-n", "acme-bikes", "HEAD")
+    assert len(list((store / "acme-bikes" / "dvc" / "files" / "md5").rglob("*"))) > 20
+
+
+def test_on_dagshub(snapshot, tmp_path, laptop_csv):
+    """Against the stand-in, with a real MLflow server behind it."""
+    answers = {"storage": "dagshub", "dagshub_owner": "acme"}
+    project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares", **answers))
+    passes_its_tests(project, **variables)
+    (tmp_path / "mlflow").mkdir()
+    with (
+        servers.mlflow_server(tmp_path / "mlflow") as mlflow,
+        dagshub_server.start(
+            tmp_path / "hub", TOKEN, "ana", "acme/bike-fares", mlflow=mlflow
+        ) as hub,
+    ):
+        variables |= {"DAGSHUB_CLIENT_HOST": hub.address, "DAGSHUB_USER_TOKEN": TOKEN}
+        variables |= {"DAGSHUB_CLIENT_TOKENS_CACHE": str(tmp_path / "tokens")}
+        variables |= {"AWS_EC2_METADATA_DISABLED": "true"}
+        said = check(project, "bike-fares", "connect", "dagshub", "acme/bike-fares", **variables)
+        assert TOKEN not in said
+        does_its_main_job(project, laptop_csv, **variables)
+        said = check(project, "bike-fares", "track", **variables)
+        assert "this result has its run already" in said and hub.address in said
+    assert run(project, "git", "grep", TOKEN, "HEAD").returncode == 1
+    assert len(list((tmp_path / "hub" / "s3" / "dvc").rglob("*"))) > 20
