@@ -23,7 +23,7 @@ LEVELS = (
     ("data",),
     ("modeling",),
     ("tracking",),
-    ("workflow", "reproduce", "connect", "doctor", "serving"),
+    ("workflow", "reproduce", "report", "connect", "doctor", "serving"),
     ("summary",),
     ("cli",),
     ("__main__",),

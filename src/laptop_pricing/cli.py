@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -18,6 +19,14 @@ from laptop_pricing import NAME
 from laptop_pricing.data.schema import EXAMPLE, ITEMS, SPECIFICATION, TARGET, UNIT
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
 from laptop_pricing.files import short, write_text
+
+
+class _Target(str, Enum):
+    """Where a version can be promoted to."""
+
+    stag = "stag"
+    prod = "prod"
+
 
 app = typer.Typer(
     name=NAME,
@@ -109,6 +118,7 @@ def run(
     if the success criteria of params.yaml are missed.
     """
     from laptop_pricing import workflow
+    from laptop_pricing.modeling.gate import criteria
     from laptop_pricing.summary import print_summary
 
     workspace, params = _settings()
@@ -128,7 +138,7 @@ def run(
     if sample:
         result = workflow.run_sample(workspace, params, _step)
     print_summary(result, params, sample)
-    if not sample and not all(met for *_, met in workflow.criteria(result.metrics, params)):
+    if not sample and not all(met for *_, met in criteria(result.metrics, params)):
         raise StepFailed("the success criteria of params.yaml are missed")
 
 
@@ -325,6 +335,81 @@ def dataset():
     entry = register_dataset(workspace, params)
     said = "registered" if entry.new else "registered already"
     typer.echo(f"{said}: md5 {entry.md5} for branch {entry.branch}, run {entry.run_id}")
+
+
+@app.command(epilog=_example("register"))
+def register():
+    """Make the committed result a version of the registered model, with the alias devl.
+
+    Tracks it first if need be. The version names its run, commit, data and model; its description
+    is the model card.
+    """
+    from laptop_pricing.tracking.promotion import register_result
+
+    workspace, params = _settings()
+    version = register_result(workspace, params)
+    typer.echo(f"version {version} of {NAME}: alias devl")
+    _print_holders(workspace)
+
+
+@app.command(epilog=_example("promote --to stag"))
+def promote(
+    to: Annotated[_Target, typer.Option(help="The alias that a version is to have.")],
+    version: Annotated[
+        Optional[int], typer.Option(min=1, help="By default the one of the alias before.")
+    ] = None,
+    force: Annotated[
+        str, typer.Option(metavar="REASON", help="Promote against the gate; kept as a tag.")
+    ] = "",
+):
+    """Let stag or prod mean a version that passes the gate.
+
+    The gate: the success criteria, and no worse than the alias's holder on the same held-out rows
+    by more than promote.tolerance. The way back is --version: what held an alias may have it again.
+    """
+    from laptop_pricing.tracking.promotion import promote
+
+    workspace, params = _settings()
+    found = promote(workspace, params, to.value, version and str(version), force.strip())
+    _warn(found.objections)
+    if found.comparison:
+        typer.echo(
+            f"MAPE on the hold-out {found.comparison.champion['MAPE']:.4f} -> "
+            f"{found.comparison.candidate['MAPE']:.4f}"
+        )
+    said = " has had it before: back without the gate" if found.back else ""
+    said = said if found.new else " has it already"
+    typer.echo(f"{to.value}: version {found.version}{said}")
+    _print_holders(workspace)
+
+
+def _print_holders(workspace):
+    from laptop_pricing.tracking.promotion import holders
+
+    for holder in holders(workspace):
+        typer.echo(
+            f"  {holder.alias:<5} version {holder.version:<4} MAPE {holder.MAPE}  "
+            f"commit {holder.commit[:7]}  data {holder.data_md5[:7]}"
+        )
+
+
+@app.command(epilog=_example("report --base stag -o report.md"))
+def report(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="Markdown to write.")
+    ],
+    base: Annotated[str, typer.Option(help="The branch that the change is for.")] = "stag",
+):
+    """Write what a reviewer wants to know: data, params, the model against the base's.
+
+    Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
+    """
+    from laptop_pricing.report import report
+
+    workspace, params = _settings()
+    found = report(workspace, params, base, _output(output))
+    typer.echo(f"{output}: {'promote' if found.promote else 'do not promote'}")
+    _warn(found.objections)
 
 
 @app.command(epilog=_example("predict cases.csv -o priced.csv"))

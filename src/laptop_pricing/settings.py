@@ -66,6 +66,11 @@ class Criteria(_Section):
     MAPE: Positive
 
 
+class PromoteParams(_Section):
+    tolerance: Annotated[float, Field(ge=0, lt=1)]
+    slice_tolerance: Annotated[float, Field(ge=0, lt=1)]
+
+
 class TrackParams(_Section):
     experiment: Annotated[str, Field(min_length=1)]
 
@@ -78,6 +83,7 @@ class Params(_Section):
     train: TrainParams
     criteria: Criteria
     track: TrackParams
+    promote: PromoteParams
 
 
 @dataclass(frozen=True)

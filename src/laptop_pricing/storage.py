@@ -196,3 +196,31 @@ def changed(repo):
             if not intact:
                 found.append(name)
     return found
+
+
+def fetch(workspace, revision, path, target):
+    """Copy what DVC has at `path` of a commit, from the cache or else the remote.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    revision : str
+    path : str
+        A folder below the project's, with slashes.
+    target : Path
+        Made by this call.
+
+    Raises
+    ------
+    StepFailed
+        If the commit has no such output, or it can be had nowhere.
+    """
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+
+    try:
+        fs = DVCFileSystem(str(workspace.root), rev=revision)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fs.get(path, str(target), recursive=True)
+    except (DvcException, OSError) as error:
+        raise StepFailed(f"{path} of {revision[:7]}: {error}") from None

@@ -11,7 +11,7 @@ from laptop_pricing import NAME
 from laptop_pricing.data.schema import ITEM, ITEMS, UNIT
 from laptop_pricing.errors import without_credentials
 from laptop_pricing.files import short
-from laptop_pricing.workflow import criteria
+from laptop_pricing.modeling.gate import criteria
 
 SMALL_FACTOR = 0.005  # nearer to 1 than this, factors are summed up
 _BAR = 20  # characters for a doubling

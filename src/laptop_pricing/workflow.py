@@ -141,19 +141,3 @@ def _read_json(path):
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable: {error}; run dvc repro -f") from None
-
-
-def criteria(metrics, params):
-    """The success criteria beside what was measured.
-
-    Returns
-    -------
-    list of (str, float, float, str, bool)
-        Metric, mean, standard deviation, what is promised, and whether it is met.
-    """
-    found = metrics["cv"]
-    least, most = params.criteria.R2, params.criteria.MAPE
-    return [
-        ("R2", *found["R2"].values(), f"> {least:g}", found["R2"]["mean"] > least),
-        ("MAPE", *found["MAPE"].values(), f"< {most:g}", found["MAPE"]["mean"] < most),
-    ]

@@ -183,6 +183,12 @@ ITEM, ITEMS = "laptop", "laptops"  # what a row is about, in words
 BANDS = (0, 2_500, 4_000, 6_000, 10_000, 15_000)
 SLICED_BY = "brand"
 
+# What whoever uses a prediction has to know about the data.
+CAVEAT = (
+    "The prices look like converted list prices of new laptops (INR x 0.067), not like second-hand "
+    "purchases."
+)
+
 # One laptop, as a person describes it.
 EXAMPLE = {
     "brand": "dell",

@@ -224,6 +224,21 @@ def draw_offers(calibration):
     return figure, pd.concat(parts)[["tercile", "share", "losing", "expected_margin"]]
 
 
+def draw_comparison(comparison):
+    """The relative error of each held-out row: the candidate's against the champion's."""
+    errors = comparison.errors
+    figure, axes = _figure("Errors on the hold-out: below the line the candidate is better")
+    end = 1.05 * errors.to_numpy().max()
+    axes.plot([0, end], [0, end], color=_GREY, linewidth=1)
+    better = errors["candidate"] < errors["champion"]
+    for part, colour in ((errors[better], _GREEN), (errors[~better], _RED)):
+        axes.scatter(part["champion"], part["candidate"], s=14, color=colour, linewidths=0)
+    axes.set(xlabel="champion", ylabel="candidate", xlim=(0, end), ylim=(0, end))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(_PERCENT)
+    return figure
+
+
 def _figure(title):
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()

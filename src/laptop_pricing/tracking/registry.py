@@ -7,7 +7,7 @@ MODEL_FOLDER = "model"
 _REMEDY = "the run itself is safe; try again later"
 
 
-def register(workspace, run_id, name):
+def register(workspace, run_id, name, description=None, tags=None):
     """Make the model of a run a version of a registered model, once.
 
     Parameters
@@ -18,6 +18,9 @@ def register(workspace, run_id, name):
         A run of :func:`laptop_pricing.tracking.runs.track`.
     name : str
         The registered model, made if need be.
+    description : str, optional
+        Markdown.
+    tags : dict of str, optional
 
     Returns
     -------
@@ -27,7 +30,7 @@ def register(workspace, run_id, name):
     Raises
     ------
     UserError
-        If the run has no model.
+        If the run has no model, or was deleted.
     StepFailed
         If the server cannot be reached or refuses.
     """
@@ -35,6 +38,8 @@ def register(workspace, run_id, name):
         from mlflow.exceptions import MlflowException
 
         run = client.get_run(run_id)
+        if run.info.lifecycle_stage != "active":
+            raise UserError(f"run {run_id}: was deleted; restore it, or train and track anew")
         # Of the root: a 3.x client lists a folder by a call that servers 2.x do not know.
         if not any(item.path == MODEL_FOLDER for item in client.list_artifacts(run_id)):
             raise UserError(f"run {run_id}: found no model in it; name a run that track has made")
@@ -47,7 +52,10 @@ def register(workspace, run_id, name):
             if version.run_id == run_id:
                 return str(version.version)
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
-        return str(client.create_model_version(name, source, run_id=run_id).version)
+        made = client.create_model_version(
+            name, source, run_id=run_id, tags=tags, description=description
+        )
+        return str(made.version)
 
 
 def set_alias(workspace, name, alias, version):
