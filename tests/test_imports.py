@@ -19,7 +19,7 @@ FOLDER = Path(laptop_pricing.__file__).parent
 
 # A module imports its own level and the levels before it. A name stands for what lies below it.
 LEVELS = (
-    ("", "errors", "files", "programs", "settings", "storage", "data.schema"),
+    ("", "errors", "files", "programs", "settings", "storage", "data.columns", "data.schema"),
     ("data",),
     ("modeling",),
     ("tracking",),

@@ -5,129 +5,7 @@ assume when the seller does not know. The checks of the table, the options of ``
 dictionary are made from it.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the dataset.
-
-    Parameters
-    ----------
-    name : str
-        Name in the clean table.
-    raw_name : str
-        Name in the raw file.
-    kind : {"category", "integer", "number", "flag"}
-        ``category`` is one of `allowed`, ``integer`` and ``number`` lie from `low` to `high`,
-        ``flag`` is yes or no.
-    description : str
-        One line for people.
-    unit : str
-        Unit of the numbers, as the raw file spells it in the singular.
-    allowed : tuple of str
-        The categories, spelled as in the raw file.
-    low, high : float
-        Smallest and largest number, both included.
-    words : tuple of (str, int)
-        Numbers that the raw file writes out, such as "No warranty" for 0.
-    levels : tuple of int
-        Of a number that a seller names: the sizes on the market, in ascending order. The model
-        learns what each step from one to the next is worth.
-    ladders : tuple of tuple of str
-        Of a category: its families, each from the least to the best. Together all of `allowed`.
-    monotonic : bool
-        Whether a step up its levels or ladders never lowers the price.
-    default : str, int or bool, optional
-        What holds when the seller does not know. None: the seller has to say.
-    """
-
-    name: str
-    raw_name: str
-    kind: str
-    description: str
-    unit: str = ""
-    allowed: tuple = ()
-    low: float = 0
-    high: float = 0
-    words: tuple = ()
-    levels: tuple = ()
-    ladders: tuple = ()
-    monotonic: bool = True
-    default: object = None
-
-    @property
-    def rule(self):
-        """What the column may hold, in words."""
-        if self.kind == "category":
-            return f"one of {', '.join(self.allowed)}"
-        if self.kind == "flag":
-            return "Yes or No"
-        number = "a whole number" if self.kind == "integer" else "a number"
-        plural = "" if self.unit.isupper() else "s"
-        unit = f" of {self.unit}{plural}" if self.unit else ""
-        return f"{number}{unit} from {self.low} to {self.high}"
-
-    def parse(self, text):
-        """Read one cell, raw ("8 GB") or clean ("8"), whatever its case and spaces.
-
-        Parameters
-        ----------
-        text : str
-            The cell.
-
-        Returns
-        -------
-        str, int, float, bool or None
-            The value, which may still lie outside the allowed range; None where the text
-            does not say one. Nothing is guessed.
-        """
-        text = " ".join(text.split()).casefold()
-        if self.kind == "category":
-            return {value.casefold(): value for value in self.allowed}.get(text)
-        if self.kind == "flag":
-            return {"yes": True, "true": True, "no": False, "false": False}.get(text)
-        for word, value in self.words:
-            if text == word.casefold():
-                return value
-        unit = rf"(?:[ -]?{self.unit.casefold()}s?)?" if self.unit else ""
-        decimals = r"(?:\.0+)?" if self.kind == "integer" else r"(?:\.[0-9]+)?"
-        match = re.fullmatch(rf"([0-9]{{1,9}}{decimals}){unit}", text)
-        if match is None:
-            return None
-        return int(float(match[1])) if self.kind == "integer" else float(match[1])
-
-    def spell(self, value):
-        """Write `value` as the raw file does: the inverse of :meth:`parse`."""
-        if self.kind == "category":
-            return value
-        if self.kind == "flag":
-            return "Yes" if value else "No"
-        for word, number in self.words:
-            if value == number:
-                return word
-        if self.kind == "number" or not self.unit:
-            return str(int(value)) if float(value).is_integer() else str(value)
-        plural = "" if self.unit.isupper() or value == 1 else "s"
-        return f"{value} {self.unit}{plural}"
-
-
-def _category(name, description, allowed, **more):
-    return Column(
-        name, more.pop("raw_name", name), "category", description, allowed=allowed, **more
-    )
-
-
-def _integer(name, description, unit, low, high, **more):
-    raw_name = more.pop("raw_name", name)
-    return Column(name, raw_name, "integer", description, unit, low=low, high=high, **more)
-
-
-def _flag(name, description, **more):
-    return Column(name, more.pop("raw_name", name), "flag", description, **more)
-
+from laptop_pricing.data.columns import RowRule, category, flag, integer, number
 
 _BRANDS = ("acer", "APPLE", "ASUS", "Avita", "DELL", "HP", "Lenovo", "MSI")
 _INTEL = ("Celeron Dual", "Pentium Quad", "Core i3", "Core i5", "Core i7", "Core i9")
@@ -140,37 +18,37 @@ _MANY = 10_000_000
 # What a seller can say about a laptop: the features, and what makes two rows the same laptop.
 # fmt: off
 SPECIFICATION = (
-    _category("brand", "Maker of the laptop", _BRANDS),
-    _category("processor_brand", "Maker of the processor", ("AMD", "Intel", "M1")),
-    _category("processor_name", "Family of the processor", (*_INTEL, *_AMD, "M1"),
-              ladders=(_INTEL, _AMD, ("M1",))),
-    _category("processor_gnrtn", "Generation of the processor", _GENERATIONS,
-              default="Not Available"),
-    _integer("ram_gb", "Main memory", "GB", 1, 128, levels=(4, 8, 16, 32)),
-    _category("ram_type", "Type of the main memory", _RAM_TYPES),
-    _integer("ssd", "Solid-state disk, 0 for none", "GB", 0, 8192,
-             levels=(0, 128, 256, 512, 1024, 2048)),
-    _integer("hdd", "Hard disk, 0 for none", "GB", 0, 8192, levels=(0, 512, 1024, 2048)),
-    _category("os", "Operating system", ("DOS", "Mac", "Windows")),
-    _category("os_bit", "Word size of the operating system", ("32-bit", "64-bit")),
-    _integer("graphic_card_gb", "Memory of the graphics card, 0 for none of its own", "GB", 0, 24,
-             levels=(0, 2, 4, 6, 8)),
-    _category("weight", "Build of the laptop", ("Casual", "Gaming", "ThinNlight")),
-    _integer("warranty", "Warranty, 0 for none", "year", 0, 5, words=(("No warranty", 0),),
-             levels=(0, 1, 2, 3)),
-    _flag("touchscreen", "Whether the screen takes touches", raw_name="Touchscreen"),
-    _flag("msoffice", "Whether Microsoft Office is included", default=False),
+    category("brand", "Maker of the laptop", _BRANDS),
+    category("processor_brand", "Maker of the processor", ("AMD", "Intel", "M1")),
+    category("processor_name", "Family of the processor", (*_INTEL, *_AMD, "M1"),
+             ladders=(_INTEL, _AMD, ("M1",))),
+    category("processor_gnrtn", "Generation of the processor", _GENERATIONS,
+             default="Not Available"),
+    integer("ram_gb", "Main memory", "GB", 1, 128, levels=(4, 8, 16, 32)),
+    category("ram_type", "Type of the main memory", _RAM_TYPES),
+    integer("ssd", "Solid-state disk, 0 for none", "GB", 0, 8192,
+            levels=(0, 128, 256, 512, 1024, 2048)),
+    integer("hdd", "Hard disk, 0 for none", "GB", 0, 8192, levels=(0, 512, 1024, 2048)),
+    category("os", "Operating system", ("DOS", "Mac", "Windows")),
+    category("os_bit", "Word size of the operating system", ("32-bit", "64-bit")),
+    integer("graphic_card_gb", "Memory of the graphics card, 0 for none of its own", "GB", 0, 24,
+            levels=(0, 2, 4, 6, 8)),
+    category("weight", "Build of the laptop", ("Casual", "Gaming", "ThinNlight")),
+    integer("warranty", "Warranty, 0 for none", "year", 0, 5, words=(("No warranty", 0),),
+            levels=(0, 1, 2, 3)),
+    flag("touchscreen", "Whether the screen takes touches", raw_name="Touchscreen"),
+    flag("msoffice", "Whether Microsoft Office is included", default=False),
 )
-_PRICE = Column("price", "Price", "number", "Price", "BRL", low=500, high=60_000)
+_PRICE = number("price", "Price", "BRL", 500, 60_000, raw_name="Price")
 # The raw file has these columns and no others.
 COLUMNS = (
     *SPECIFICATION,
     _PRICE,
-    _integer("rating", "Mean rating by buyers, not known before the sale", "star", 1, 5),
-    _integer("ratings", "Buyers who rated, not known before the sale", "", 0, _MANY,
-             raw_name="Number of Ratings"),
-    _integer("reviews", "Buyers who wrote, not known before the sale", "", 0, _MANY,
-             raw_name="Number of Reviews"),
+    integer("rating", "Mean rating by buyers, not known before the sale", "star", 1, 5),
+    integer("ratings", "Buyers who rated, not known before the sale", "", 0, _MANY,
+            raw_name="Number of Ratings"),
+    integer("reviews", "Buyers who wrote, not known before the sale", "", 0, _MANY,
+            raw_name="Number of Reviews"),
 )
 # fmt: on
 
@@ -205,22 +83,6 @@ EXAMPLE = {
     "warranty": "1",
     "touchscreen": "no",
 }
-
-
-@dataclass(frozen=True)
-class RowRule:
-    """A rule over several columns of one row.
-
-    Parameters
-    ----------
-    text : str
-        What must hold, or for a contradiction what was found, in words.
-    holds : callable
-        From a table to a boolean Series.
-    """
-
-    text: str
-    holds: Callable
 
 
 # A row that breaks one of these cannot be.
