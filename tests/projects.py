@@ -35,7 +35,12 @@ def make_project(root, source):
             shutil.copyfile(ROOT / name, target)
     (root / ".dvc" / "config").write_text("[core]\n    autostage = true\n", encoding="utf-8")
     (root / "data.dvc").write_text("outs:\n- path: data/raw\n", encoding="utf-8")
-    change_params(root, QUICK | {"ingest": {"source": str(source)}})
+    params, yaml = root / PARAMS_FILE, YAML()
+    settings = yaml.load(params.read_text(encoding="utf-8"))
+    for section, values in (QUICK | {"ingest": {"source": str(source)}}).items():
+        settings[section].update(values)
+    with open(params, "w", encoding="utf-8") as file:
+        yaml.dump(settings, file)
     call(root, "git", "init", "-q", "-b", "devl")
     for name, value in (("user.name", "tester"), ("user.email", "tester@localhost")):
         call(root, "git", "config", name, value)
@@ -43,16 +48,6 @@ def make_project(root, source):
     for branch in ("stag", "main"):
         call(root, "git", "branch", branch)
     return root
-
-
-def change_params(root, changes):
-    """Set keys of params.yaml: ``{"train": {"folds": 2}}``."""
-    path, yaml = root / PARAMS_FILE, YAML()
-    params = yaml.load(path.read_text(encoding="utf-8"))
-    for section, values in changes.items():
-        params[section].update(values)
-    with open(path, "w", encoding="utf-8") as file:
-        yaml.dump(params, file)
 
 
 def call(root, *command, code=0):

@@ -1,11 +1,10 @@
 """From data to a tracked model with real Git and real DVC, as a user does it in a clone."""
 
-import json
 import re
 import shutil
 
 import pytest
-from projects import call, change_params, commit, make_project, ours
+from projects import call, commit, make_project, ours
 
 pytestmark = pytest.mark.services
 
@@ -54,19 +53,6 @@ def test_a_second_run_has_nothing_to_do(first_run):
     assert status(root) == "" and "up to date" in call(root, "dvc", "status")
 
 
-def test_a_changed_param_trains_anew_and_nothing_before_it(project):
-    change_params(project, {"train": {"alphas": [50.0]}})
-    said = call(project, "dvc", "repro")
-    assert "Running stage 'train'" in said and "Running stage 'preprocess'" not in said
-    metadata = json.loads((project / "models" / "metadata.json").read_text(encoding="utf-8"))
-    assert metadata["alpha"] == 50
-
-
-def test_a_missed_criterion_is_exit_code_1_after_the_summary(project):
-    change_params(project, {"criteria": {"R2": 1.0}})
-    assert re.search(r"R2 .*> 1 missed", ours(project, "run", code=1))
-
-
 def test_a_clone_pulls_the_same_files_from_a_folder(project, tmp_path):
     call(project, "dvc", "remote", "add", "-d", "storage", tmp_path / "storage")
     commit(project, "shared")
@@ -77,13 +63,4 @@ def test_a_clone_pulls_the_same_files_from_a_folder(project, tmp_path):
     made = files(project, "data/raw", "data/processed", "models", "reports")
     assert len(made) > 10
     assert files(clone, "data/raw", "data/processed", "models", "reports") == made
-    ours(clone, "run")
-    assert status(clone) == ""
-
-
-def test_without_data_the_sample_stands_in_and_touches_nothing(project):
-    before = files(project, "data", "models", "reports")
-    said = ours(project, "run", "--sample")
-    assert "[sample]" in said and (project / ".scratch" / "sample" / "models").is_dir()
-    assert files(project, "data", "models", "reports") == before
-    assert status(project) == ""
+    assert "up to date" in call(clone, "dvc", "status") and status(clone) == ""
