@@ -1,4 +1,4 @@
-"""What the tests share: params, a small sample, workspaces, the real data."""
+"""What the tests share: params, a small sample, workspaces."""
 
 import os
 import shutil

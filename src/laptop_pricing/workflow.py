@@ -79,7 +79,7 @@ def run_sample(workspace, params, say=print):
     say("Making the built-in synthetic sample")
     write_sample(scratch.raw, SAMPLE_ROWS)
     say("Cleaning, training and evaluating on the sample")
-    preprocess(scratch, params.preprocess.model_copy(update={"median_price": (1, 100_000)}))
+    preprocess(scratch, params.preprocess.model_copy(update={"median_price": (1e-9, 1e12)}))
     train(scratch, params)
     return _finish(scratch, params, say)
 

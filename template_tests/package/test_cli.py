@@ -79,13 +79,6 @@ def snapshot(root):
     return {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_help_has_an_example_that_names_the_command(cli, command):
-    code, out, _ = cli(command, "--help")
-    assert code == 0
-    assert f"Example: {NAME} {command}" in re.sub(r"\s+", " ", out)
-
-
 def test_help_lists_every_command(cli):
     code, out, _ = cli("--help")
     assert code == 0
@@ -233,13 +226,6 @@ def test_a_message_never_holds_credentials(text):
 
 def test_an_at_sign_in_a_path_is_no_credential():
     assert str(UserError("https://host/data@v1/a.csv")) == "https://host/data@v1/a.csv"
-
-
-def test_without_params_the_error_says_where_to_go(cli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    code, _, err = cli("preprocess")
-    assert code == 2
-    assert "params.yaml found neither in" in err and err.count("\n") == 1
 
 
 def test_bad_params_name_file_and_key(cli, in_workspace):

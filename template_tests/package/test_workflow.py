@@ -145,17 +145,6 @@ def test_another_csv_in_the_raw_folder_is_named(project):
     assert f"data/raw: found mine.csv; expected {RAW_FILE}" in done.stderr
 
 
-def test_a_second_run_has_nothing_to_do(first_run):
-    root, done = first_run
-    run_id = re.search(r"new run (\w{32})", done.stdout)[1]
-    again = ours(root, "run")
-    assert again.returncode == 0
-    assert "Running stage" not in again.stdout
-    assert f"tracked before, as run {run_id}" in again.stdout
-    assert git_status(root) == ""
-    assert "up to date" in call(root, "dvc", "status").stdout
-
-
 def test_training_again_elsewhere_changes_no_byte(first_run, sample_csv, tmp_path):
     clone = tmp_path / "clone"
     call(tmp_path, "git", "clone", "-q", first_run[0], clone)

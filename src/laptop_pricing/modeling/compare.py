@@ -142,7 +142,7 @@ def _half_width(differences, folds):
 
 def _steps(params):
     """The Ridges on the way to ours, each with one thing more than the one before."""
-    numbers = [c.name for c in SPECIFICATION if c.kind == "integer"]
+    numbers = [c.name for c in SPECIFICATION if c.kind in ("integer", "number")]
     flags = [c.name for c in SPECIFICATION if c.kind == "flag"]
     one_hot = OneHotEncoder(categories=list(_CATEGORIES.values()))
     plain = make_column_transformer(

@@ -20,7 +20,6 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import FunctionTransformer
 
-from laptop_pricing.data.preprocess import preprocess
 from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.data.split import HOLDOUT_PERCENT, HOLDOUT_RULE
 from laptop_pricing.errors import UserError
@@ -34,8 +33,7 @@ from laptop_pricing.modeling.bundle import (
     save_bundle,
 )
 from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
-from laptop_pricing.modeling.train import read_processed, train
-from laptop_pricing.settings import Workspace
+from laptop_pricing.modeling.train import read_processed
 
 
 @pytest.fixture(scope="module")
@@ -86,20 +84,6 @@ def test_a_saved_model_comes_back_bit_for_bit(table, params, tmp_path):
     assert bundle.model.predict(table).tobytes() == model.predict(table).tobytes()
     assert bundle.metadata == written == read_metadata(tmp_path / "models")
     assert chosen_alpha(bundle.model) == bundle.metadata["alpha"]
-
-
-@pytest.mark.services
-def test_training_again_elsewhere_makes_the_same_bytes(trained, workspace, params):
-    elsewhere = Workspace(workspace.root.parent / "another place" / "deeper")
-    elsewhere.raw.parent.mkdir(parents=True)
-    shutil.copyfile(workspace.raw, elsewhere.raw)
-    preprocess(elsewhere, params.preprocess)
-    train(elsewhere, params)
-    names = sorted(path.name for path in trained.models.iterdir())
-    assert names == sorted(path.name for path in elsewhere.models.iterdir())
-    assert names == [METADATA_FILE, MODEL_FILE]
-    for name in names:
-        assert (elsewhere.models / name).read_bytes() == (trained.models / name).read_bytes()
 
 
 def test_the_archive_holds_no_clock_and_no_address(trained):
