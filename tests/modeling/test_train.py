@@ -8,9 +8,9 @@ from laptop_pricing.data.preprocess import preprocess
 from laptop_pricing.data.split import is_held_out
 from laptop_pricing.errors import UserError
 from laptop_pricing.modeling.evaluate import METRICS
+from laptop_pricing.modeling.gate import criteria
 from laptop_pricing.modeling.interval import TERCILES
 from laptop_pricing.modeling.train import MIN_SPECIFICATIONS, read_processed, train
-from laptop_pricing.workflow import criteria
 
 
 @pytest.fixture(scope="module")
