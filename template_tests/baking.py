@@ -64,9 +64,11 @@ def ready(project):
         for folder in (project, ROOT)
     ]
     assert pins[0] == pins[1] != [], "another environment is needed"
-    command = project.parent / "bin" / "bike-fares"
+    command = project.parent / "bin" / project.name
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bike_fares "$@"\n')
+    command.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m {project.name.replace("-", "_")} "$@"\n'
+    )
     command.chmod(0o755)
     path = os.pathsep.join([str(command.parent), str(Path(sys.executable).parent)])
     variables = {"PYTHONPATH": str(project / "src")}
