@@ -20,7 +20,7 @@ S3_SECRET = "hunter2"
 
 def passes_its_tests(project, **variables):
     quiet = ("-p", "no:cacheprovider", "-q")
-    done = run(project, sys.executable, "-m", "pytest", *quiet, **variables)
+    done = run(project, sys.executable, "-m", "pytest", *quiet, timeout=900, **variables)
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 80, done.stdout[-500:]
 
