@@ -7,6 +7,8 @@ import threading
 import urllib.parse
 from pathlib import Path
 
+from tqdm import tqdm
+
 from laptop_pricing.data.read import read_dataset
 from laptop_pricing.data.schema import RAW_FILE
 from laptop_pricing.errors import DataUnavailable, UserError, without_credentials
@@ -163,10 +165,10 @@ def _copy_s3(source, name, target):
 
 
 def _write(blocks, name, target):
-    size = 0
-    with open(target, "wb") as file:
+    progress = tqdm(desc="Downloading", unit="B", unit_scale=True, disable=None, leave=False)
+    with open(target, "wb") as file, progress:
         for block in blocks:
-            size += len(block)
-            if size > MAX_BYTES:
+            progress.update(len(block))
+            if file.tell() + len(block) > MAX_BYTES:
                 raise UserError(f"{name}: larger than {MAX_BYTES:,} bytes; expected {RAW_FILE}")
             file.write(block)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from laptop_pricing.data.read import fill_default, read_rows
 from laptop_pricing.data.schema import CONTRADICTIONS, SPECIFICATION, TARGET
@@ -61,7 +62,8 @@ def predict(bundle, table):
         The columns ``PREDICTION`` and, for the interval that holds 90 % of the actual prices,
         ``LOW`` and ``HIGH``; under the index of `table`.
     """
-    blocks = [table.iloc[i : i + _BLOCK] for i in range(0, len(table), _BLOCK)]
+    starts = tqdm(range(0, len(table), _BLOCK), "Predicting", disable=None, leave=False, delay=1)
+    blocks = (table.iloc[start : start + _BLOCK] for start in starts)
     prices = np.concatenate([bundle.model.predict(block) for block in blocks])
     low, high = interval(bundle.metadata["calibration"], prices).T
     return pd.DataFrame({PREDICTION: prices, LOW: low, HIGH: high}, index=table.index)
