@@ -4,12 +4,10 @@ import json
 
 import pytest
 
-from laptop_pricing.data.preprocess import preprocess
 from laptop_pricing.data.split import is_held_out
-from laptop_pricing.errors import UserError
 from laptop_pricing.modeling.evaluate import METRICS
 from laptop_pricing.modeling.interval import TERCILES
-from laptop_pricing.modeling.train import MIN_SPECIFICATIONS, read_processed, train
+from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.workflow import criteria
 
 
@@ -38,12 +36,6 @@ def test_the_model_has_not_seen_the_hold_out(metrics, trained):
     assert metrics["rows"] == {"trained": int((~held_out).sum()), "held_out": int(held_out.sum())}
 
 
-def test_every_plot_has_its_data(trained):
-    figures = {path.stem for path in trained.figures.glob("*.png")}
-    assert figures == {path.stem for path in trained.plots.glob("*.csv")}
-    assert {"predictions", "slices", "factors", "learning_curve"} <= figures
-
-
 def test_the_metrics_are_held_against_the_criteria_of_params(metrics, params):
     for shift, expected in ((-0.01, True), (0.01, False)):
         promised = {
@@ -53,18 +45,3 @@ def test_the_metrics_are_held_against_the_criteria_of_params(metrics, params):
         held = params.model_copy(update={"criteria": params.criteria.model_copy(update=promised)})
         found = {name: met for name, *_, met in criteria(metrics, held)}
         assert found == {"R2": expected, "MAPE": expected}
-
-
-def test_without_processed_data_train_says_what_to_run(workspace, params):
-    with pytest.raises(UserError, match="no such file; run dvc repro"):
-        train(workspace, params)
-
-
-def test_too_few_rows_for_folds_are_refused(workspace, params):
-    lines = workspace.raw.read_text(encoding="utf-8").splitlines()
-    few = "\n".join(lines[: MIN_SPECIFICATIONS // 2]) + "\n"
-    workspace.raw.write_text(few, encoding="utf-8")
-    wide = params.preprocess.model_copy(update={"median_price": (1e-9, 1e12)})
-    preprocess(workspace, wide)
-    with pytest.raises(UserError, match=f"expected {MIN_SPECIFICATIONS} or more"):
-        train(workspace, params)
