@@ -5,8 +5,10 @@ import json
 import pytest
 
 from laptop_pricing.data.split import is_held_out
+from laptop_pricing.modeling.bundle import load_bundle
 from laptop_pricing.modeling.evaluate import METRICS
 from laptop_pricing.modeling.interval import TERCILES
+from laptop_pricing.modeling.pipeline import fit_pipeline
 from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.workflow import criteria
 
@@ -31,8 +33,11 @@ def test_the_figures_can_be(metrics):
     assert 0 <= metrics["holdout"]["coverage"] <= 1
 
 
-def test_the_model_has_not_seen_the_hold_out(metrics, trained):
-    held_out = is_held_out(read_processed(trained)[0]["key"])
+def test_the_model_has_not_seen_the_hold_out(metrics, trained, params):
+    table, _ = read_processed(trained)
+    held_out = is_held_out(table["key"])
+    without = fit_pipeline(table[~held_out], params.train).predict(table)
+    assert load_bundle(trained.models).model.predict(table).tolist() == pytest.approx(without)
     assert metrics["rows"] == {"trained": int((~held_out).sum()), "held_out": int(held_out.sum())}
 
 
