@@ -5,7 +5,6 @@ import shlex
 import shutil
 import sys
 
-import pandas as pd
 import pytest
 from conftest import ROOT
 
@@ -65,21 +64,6 @@ def test_the_example_of_quote_prints_the_price_its_reasons_and_offers(cli, proje
     assert out.startswith(f"{expected.price:,.0f} {UNIT}")
     assert f"{expected.low:,.0f} to {expected.high:,.0f} {UNIT}" in out
     assert "Why: " in out and "Offers " in out
-
-
-def test_predict_writes_a_line_for_each_row(cli, project, sample_csv):
-    code, out, _ = cli("predict", sample_csv, "-o", "out.csv")
-    rows = len(pd.read_csv(sample_csv))
-    assert code == 0 and f"out.csv: {rows} " in out
-    assert len(pd.read_csv("out.csv")) == rows
-
-
-def test_sample_then_ingest_then_preprocess(cli, project):
-    assert cli("sample", "mine.csv", "--rows", "90", "--seed", "3")[0] == 0
-    code, out, _ = cli("ingest", "mine.csv")
-    assert code == 0 and "90 rows, md5 " in out
-    code, out, _ = cli("preprocess")
-    assert code == 0 and out.startswith("90 rows: 0 rejected, ")
 
 
 BAD = {

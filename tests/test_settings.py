@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 
 from laptop_pricing.errors import UserError
-from laptop_pricing.settings import PARAMS_FILE, find_workspace, load_params
+from laptop_pricing.settings import PARAMS_FILE, load_params
 
 TEXT = (ROOT / PARAMS_FILE).read_text(encoding="utf-8")
 
@@ -38,12 +38,3 @@ def test_a_value_that_cannot_be_is_named(tmp_path, key, value):
         f"  {key}: {value}" if line.startswith(f"  {key}:") else line for line in TEXT.splitlines()
     ]
     assert f"p.yaml: train.{key}" in refusal(tmp_path / "p.yaml", "\n".join(lines))
-
-
-def test_a_missing_section_is_named(tmp_path):
-    text = TEXT[: TEXT.index("\ntrack:")]
-    assert "p.yaml: track: missing; add it" in refusal(tmp_path / "p.yaml", text)
-
-
-def test_the_workspace_is_found_from_its_subfolders(workspace):
-    assert find_workspace(workspace.raw.parent).root == workspace.root.resolve()

@@ -1,6 +1,5 @@
 """Bad rows are set aside with their reason, copies are dropped, and nothing is lost in silence."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -70,15 +69,3 @@ def test_exact_copies_are_dropped_and_counted(workspace, params, raw):
     again = preprocess(workspace, params.preprocess)
     assert again["duplicates"] == once["duplicates"] + 5
     pd.testing.assert_frame_equal(pd.read_parquet(workspace.processed / TABLE_FILE), before)
-
-
-def test_rows_of_one_specification_are_one_group(workspace, params, raw):
-    target = next(column for column in COLUMNS if column.name == TARGET)
-    cells = raw[target.raw_name]
-    other = cells[cells != cells[0]].iloc[0]
-    write(pd.concat([raw, raw.head(1).assign(**{target.raw_name: other})]), workspace)
-    preprocess(workspace, params.preprocess)
-    table = pd.read_parquet(workspace.processed / TABLE_FILE)
-    twins = table[(table[list(FEATURES)] == table.loc[0, list(FEATURES)]).all(axis=1)]
-    assert len(twins) > 1 and np.ptp(twins[TARGET]) > 0
-    assert twins["specification"].nunique() == twins["key"].nunique() == 1

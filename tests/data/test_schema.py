@@ -100,15 +100,11 @@ def test_names_mean_one_column_each():
     assert all(name.isidentifier() and not keyword.iskeyword(name) for name in FEATURES)
 
 
-def test_the_features_are_columns_and_the_target_is_none_of_them():
+def test_the_features_are_columns_the_target_is_none_of_them_and_errors_are_reported_by_one():
+    assert SLICED_BY in FEATURES and list(BANDS) == sorted(set(BANDS))
     assert FEATURES == tuple(column.name for column in SPECIFICATION)
     assert {*SPECIFICATION} < {*COLUMNS}
     assert TARGET in {column.name for column in COLUMNS} - {*FEATURES}
-
-
-def test_errors_are_reported_by_a_feature_and_by_bands_that_ascend():
-    assert SLICED_BY in FEATURES
-    assert list(BANDS) == sorted(set(BANDS))
 
 
 def test_the_example_is_valid():

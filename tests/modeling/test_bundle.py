@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import skops.io
 from sklearn.linear_model import Ridge
@@ -44,10 +43,6 @@ def test_training_again_elsewhere_makes_the_same_bytes(trained, workspace, param
         assert path.read_bytes() == (workspace.root / path.relative_to(trained.root)).read_bytes()
 
 
-def test_a_good_bundle_is_loaded(folder):
-    assert np.isfinite(load_bundle(folder).model.regressor_["ridge"].coef_).all()
-
-
 def test_a_corrupt_model_is_refused(folder):
     content = (folder / MODEL_FILE).read_bytes()
     (folder / MODEL_FILE).write_bytes(content[:-1])
@@ -64,25 +59,4 @@ def test_a_model_of_another_kind_is_refused(folder):
 def test_a_file_that_could_run_code_is_refused(folder):
     plant(folder, skops.io.dumps({"never": Path.unlink}))
     with pytest.raises(UserError, match="refused"):
-        load_bundle(folder)
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"features": ["another"]}, "made for other columns"),
-        ({"versions": {"scikit-learn": "0.1"}}, "made by scikit-learn 0.1"),
-        ({"versions": None}, "not the metadata of a bundle"),
-    ],
-)
-def test_metadata_of_other_columns_or_libraries_are_refused(folder, changes, message):
-    change_metadata(folder, **changes)
-    with pytest.raises(UserError, match=message):
-        load_bundle(folder)
-
-
-@pytest.mark.parametrize("name", [METADATA_FILE, MODEL_FILE])
-def test_half_a_bundle_is_refused(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(UserError, match=f"{name}: no such file"):
         load_bundle(folder)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from laptop_pricing.data.schema import COLUMNS, EXAMPLE, FEATURES, SPECIFICATION, TARGET
+from laptop_pricing.data.schema import COLUMNS, EXAMPLE, FEATURES, SPECIFICATION
 from laptop_pricing.errors import UserError
 from laptop_pricing.modeling.bundle import load_bundle
 from laptop_pricing.modeling.factors import base_price, factors
@@ -43,10 +43,6 @@ def test_a_row_alone_is_predicted_as_among_others(bundle, table):
     pd.testing.assert_frame_equal(together, alone, rtol=1e-12)
 
 
-def test_a_prediction_takes_nothing_but_the_features(bundle, table):
-    pd.testing.assert_frame_equal(predict(bundle, table[list(FEATURES)]), predict(bundle, table))
-
-
 def test_the_interval_holds_the_prediction(bundle, table):
     found = predict(bundle, table)
     assert (found[LOW] < found[PREDICTION]).all() and (found[PREDICTION] < found[HIGH]).all()
@@ -82,27 +78,8 @@ def test_one_bad_cell_is_named_and_nothing_is_written(trained, table, tmp_path, 
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_column_may_be_missing_where_it_has_a_default(trained, table, tmp_path):
-    raw = spelled(table)
-    for column in SPECIFICATION:
-        raw.drop(columns=column.raw_name).to_csv(tmp_path / "in.csv", index=False)
-        if column.default is not None:
-            predict_file(trained.models, tmp_path / "in.csv", tmp_path / "out.csv")
-            continue
-        with pytest.raises(UserError, match=f"column missing: {column.name} "):
-            predict_file(trained.models, tmp_path / "in.csv", tmp_path / "out.csv")
-
-
 def test_the_example_has_a_price_with_its_reasons(trained):
     found = quote(trained.models, EXAMPLE, margin=0.2, risk=0.1)
     assert found.low < found.price < found.high
     assert found.base * found.factors.prod() == pytest.approx(found.price, rel=1e-9)
     assert 0 < found.offers["offer"].iloc[0] < found.price
-
-
-def test_all_bad_fields_of_a_quote_are_named_in_one_line(trained):
-    named = [column.name for column in SPECIFICATION if column.name in EXAMPLE][:2]
-    with pytest.raises(UserError) as error:
-        quote(trained.models, EXAMPLE | dict.fromkeys(named, BAD))
-    assert all(f"{name}: found '{BAD}'" in str(error.value) for name in named)
-    assert TARGET not in EXAMPLE

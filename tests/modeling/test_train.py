@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from laptop_pricing.data.preprocess import preprocess
 from laptop_pricing.data.split import is_held_out
-from laptop_pricing.errors import UserError
+from laptop_pricing.modeling.bundle import load_bundle
 from laptop_pricing.modeling.evaluate import METRICS
 from laptop_pricing.modeling.gate import criteria
 from laptop_pricing.modeling.interval import TERCILES
-from laptop_pricing.modeling.train import MIN_SPECIFICATIONS, read_processed, train
+from laptop_pricing.modeling.pipeline import fit_pipeline
+from laptop_pricing.modeling.train import read_processed
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +33,12 @@ def test_the_figures_can_be(metrics):
     assert 0 <= metrics["holdout"]["coverage"] <= 1
 
 
-def test_the_model_has_not_seen_the_hold_out(metrics, trained):
-    held_out = is_held_out(read_processed(trained)[0]["key"])
+def test_the_model_has_not_seen_the_hold_out(metrics, trained, params):
+    table, _ = read_processed(trained)
+    held_out = is_held_out(table["key"])
+    without = fit_pipeline(table[~held_out], params.train).predict(table)
+    assert load_bundle(trained.models).model.predict(table).tolist() == pytest.approx(without)
     assert metrics["rows"] == {"trained": int((~held_out).sum()), "held_out": int(held_out.sum())}
-
-
-def test_every_plot_has_its_data(trained):
-    figures = {path.stem for path in trained.figures.glob("*.png")}
-    assert figures == {path.stem for path in trained.plots.glob("*.csv")}
-    assert {"predictions", "slices", "factors", "learning_curve"} <= figures
 
 
 def test_the_metrics_are_held_against_the_criteria_of_params(metrics, params):
@@ -53,18 +50,3 @@ def test_the_metrics_are_held_against_the_criteria_of_params(metrics, params):
         held = params.model_copy(update={"criteria": params.criteria.model_copy(update=promised)})
         found = {name: met for name, *_, met in criteria(metrics, held)}
         assert found == {"R2": expected, "MAPE": expected}
-
-
-def test_without_processed_data_train_says_what_to_run(workspace, params):
-    with pytest.raises(UserError, match="no such file; run dvc repro"):
-        train(workspace, params)
-
-
-def test_too_few_rows_for_folds_are_refused(workspace, params):
-    lines = workspace.raw.read_text(encoding="utf-8").splitlines()
-    few = "\n".join(lines[: MIN_SPECIFICATIONS // 2]) + "\n"
-    workspace.raw.write_text(few, encoding="utf-8")
-    wide = params.preprocess.model_copy(update={"median_price": (1e-9, 1e12)})
-    preprocess(workspace, wide)
-    with pytest.raises(UserError, match=f"expected {MIN_SPECIFICATIONS} or more"):
-        train(workspace, params)

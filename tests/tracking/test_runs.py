@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from laptop_pricing.errors import StepFailed
 from laptop_pricing.settings import Workspace
 from laptop_pricing.tracking.runs import track
 
@@ -60,9 +59,3 @@ def test_the_same_result_is_tracked_once(tracked, params):
     assert (again.run_id, again.new) == (found.run_id, False)
     run = client.get_run(found.run_id)
     assert len(client.search_runs([run.info.experiment_id])) == 1
-
-
-def test_a_server_that_is_down_is_one_line(tracked, params, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(StepFailed, match="not tracked: http://127.0.0.1:9: .* track later"):
-        track(tracked[0], params)
