@@ -64,7 +64,7 @@ def test_it_keeps_its_promises_on_the_new_data(followed):
     assert re.search(r"R2 .*met", summary) and re.search(r"MAPE .*met", summary)
     assert "missed" not in summary
     metrics = json.loads((project / "metrics.json").read_text())
-    assert metrics["cv"]["R2"]["mean"] > 0.4
+    assert metrics["cv"]["R2"]["mean"] > 0.2 and metrics["cv"]["MAPE"]["mean"] < 0.4
 
 
 def test_it_quotes_a_case_in_its_own_words(followed):
