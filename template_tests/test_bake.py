@@ -94,8 +94,9 @@ def test_a_project_is_whole_under_its_own_name(snapshot, tmp_path, storage, lice
     assert readme.startswith(f"# {given['project_name']}\n") and f"{python} -m venv" in readme
     if licence != "No license file":
         assert given["author_name"] in (project / "LICENSE").read_text("utf-8")
-    workflow = yaml.safe_load((project / ".github/workflows/ci.yml").read_text("utf-8"))
-    assert all(job["steps"] and job["runs-on"] for job in workflow["jobs"].values())
+    for path in (project / ".github" / "workflows").iterdir():
+        workflow = yaml.safe_load(path.read_text("utf-8"))
+        assert all(job["steps"] and job["runs-on"] for job in workflow["jobs"].values())
     json.loads((project / ".vscode/settings.json").read_text("utf-8"))
 
     for tool in (["black", "--check", "-q"], ["isort", "--check", "-q"], ["flake8"]):
@@ -124,6 +125,7 @@ def test_the_project_with_our_answers_is_this_repository(snapshot, tmp_path):
     differ = {name for name in twin if twin[name] != ours.get(name)}
     assert differ == {
         ".dvc/config",  # has a remote
+        ".github/workflows/pull-request.yml",  # without the template
         "CONTRIBUTING.md",  # without the template
         "LICENSE",  # its author's, of this year; the same text
         "README.md",  # without the template

@@ -393,12 +393,29 @@ def _print_holders(workspace):
         )
 
 
+@app.command(epilog=_example("versions"))
+def versions():
+    """Say which version each alias means, as a table in Markdown."""
+    from laptop_pricing.tracking.promotion import holders
+
+    workspace, _ = _settings()
+    typer.echo("| alias | version | MAPE | commit | data |\n|---|---|---|---|---|")
+    for found in holders(workspace):
+        typer.echo(
+            f"| {found.alias} | {found.version} | {found.MAPE} | {found.commit[:7]} "
+            f"| {found.data_md5[:7]} |"
+        )
+
+
 @app.command(epilog=_example("report --base stag -o report.md"))
 def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", help="Markdown to write.")
     ],
     base: Annotated[str, typer.Option(help="The branch that the change is for.")] = "stag",
+    plot_url: Annotated[
+        str, typer.Option(help="Where readers find the plot, if not beside the report.")
+    ] = "",
 ):
     """Write what a reviewer wants to know: data, params, the model against the base's.
 
@@ -407,7 +424,7 @@ def report(
     from laptop_pricing.report import report
 
     workspace, params = _settings()
-    found = report(workspace, params, base, _output(output))
+    found = report(workspace, params, base, _output(output), plot_url)
     typer.echo(f"{output}: {'promote' if found.promote else 'do not promote'}")
     _warn(found.objections)
 

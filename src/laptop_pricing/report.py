@@ -67,7 +67,7 @@ class Report:
     flipped: pd.DataFrame
 
 
-def report(workspace, params, base, output):
+def report(workspace, params, base, output, plot_url=""):
     """Write the report as Markdown, and its plot beside it.
 
     Parameters
@@ -79,6 +79,8 @@ def report(workspace, params, base, output):
         The branch that the change is for, such as ``stag``.
     output : Path
         Such as ``report.md``; the plot is ``report.png`` then.
+    plot_url : str, optional
+        Where readers find the plot, if not beside the report: a link is written, and no image.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def report(workspace, params, base, output):
         plot = f"{output.stem}.png"
         with atomic_path(output.with_name(plot)) as part:
             draw_comparison(found.comparison).savefig(part, format="png", dpi=110)
-    write_text(output, "\n".join(_lines(workspace, found, params, plot)) + "\n")
+    write_text(output, "\n".join(_lines(workspace, found, params, plot, plot_url)) + "\n")
     return found
 
 
@@ -222,7 +224,7 @@ def _flipped(champion, candidate, table):
     return pd.DataFrame(lines, columns=["field", "value", "before", "now"])
 
 
-def _lines(workspace, found, params, plot):
+def _lines(workspace, found, params, plot, plot_url):
     """The Markdown, line by line: the verdict first."""
     verdict = "promote" if found.promote else "do not promote"
     yield f"# {NAME}: this change against `{found.base}`"
@@ -266,7 +268,9 @@ def _lines(workspace, found, params, plot):
         yield "Unchanged."
     if found.comparison is not None:
         yield from _model(found)
-    if plot:
+    if plot and plot_url:
+        yield from ("", f"Errors on the hold-out, both models: [{plot}]({plot_url})")
+    elif plot:
         yield from ("", f"![Errors on the hold-out, both models]({plot})")
 
 

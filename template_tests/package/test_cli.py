@@ -22,6 +22,7 @@ COMMANDS = (
     "predict",
     "sample",
     "compare",
+    "versions",
     "reproduce",
     "quote",
 )
