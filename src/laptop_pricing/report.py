@@ -90,12 +90,12 @@ def report(workspace, params, base, output):
         If there is no such branch, or nothing is trained here.
     """
     found = examine(workspace, params, base)
-    plot = ""
-    if found.comparison is not None:
-        plot = f"{output.stem}.png"
+    plot = f"{output.stem}.png" if found.comparison is not None else ""
+    text = "\n".join(_lines(workspace, found, params, plot)) + "\n"
+    if plot:
         with atomic_path(output.with_name(plot)) as part:
             draw_comparison(found.comparison).savefig(part, format="png", dpi=110)
-    write_text(output, "\n".join(_lines(workspace, found, params, plot)) + "\n")
+    write_text(output, text)
     return found
 
 
@@ -128,6 +128,8 @@ def examine(workspace, params, base):
             slices = drift = flipped = nothing
             data = {"rows": ("unknown", summary["rows"]), "md5": ("unknown", summary["raw_md5"])}
     against = objections(candidate.metadata["metrics"], comparison, params)
+    if problem and git(root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock"):
+        against.append(f"not compared with {base}: {problem}")  # there is a model to compare with
     return Report(
         base=base,
         commit=commit,
