@@ -209,7 +209,7 @@ def outdated(repo):
     from dvc.exceptions import DvcException
 
     try:
-        return list(repo.status())
+        return [os.path.basename(name).rpartition(":")[2] for name in repo.status()]
     except DvcException as error:
         raise StepFailed(f"dvc status: {error}") from None
 
