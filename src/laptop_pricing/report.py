@@ -252,6 +252,8 @@ def _lines(workspace, found, params, plot):
     (rows_was, rows), (md5_was, md5) = found.data["rows"], found.data["md5"]
     if md5 == md5_was:
         yield f"The same as before: {rows} rows, md5 {md5}."
+    elif md5_was == "unknown":
+        yield f"{rows} rows, md5 {md5}; those of `{found.base}` are unknown."
     else:
         yield f"Changed: {rows_was} → {rows} rows, md5 {md5_was} → {md5}."
         drifted = found.drift[found.drift["psi"] > DRIFTED] if len(found.drift) else found.drift

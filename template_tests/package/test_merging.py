@@ -35,7 +35,7 @@ def write(root, **files):
 
 def switch(root, *branch):
     assert call(root, "git", "switch", "-q", *branch).returncode == 0
-    assert call(root, "dvc", "checkout", "-q").returncode == 0
+    assert call(root, "dvc", "checkout", "-q", "data.dvc").returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_files_of_both_sides_are_merged(project):
     write(project, three="3\n")
     done = call(project, "git", "merge", "--no-edit", "theirs")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert call(project, "dvc", "checkout", "-q").returncode == 0
+    assert call(project, "dvc", "checkout", "-q", "data.dvc").returncode == 0
     assert {path.name for path in (project / RAW).iterdir()} == {"one", "two", "three"}
     assert git_status(project) == ""
     assert "up to date" in call(project, "dvc", "status", "data.dvc").stdout

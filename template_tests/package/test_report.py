@@ -211,7 +211,8 @@ def test_a_base_without_a_model_is_nothing_to_compare_with(better, tmp_path):
     assert found.promote and found.comparison is None
     assert f"There is nothing on `{root}` to compare with" in text
     assert not (tmp_path / "report.png").exists()
-    assert f"md5 {checksum(better.raw, 'md5')}" in text
+    md5 = checksum(better.raw, "md5")
+    assert section(text, "Data") == f"{ROWS} rows, md5 {md5}; those of `{root}` are unknown."
     assert "| train.alphas | [1.0, 10.0] | [2.0] |" in text
 
 
