@@ -92,12 +92,12 @@ def report(workspace, params, base, output, plot_url=""):
         If there is no such branch, or nothing is trained here.
     """
     found = examine(workspace, params, base)
-    plot = ""
-    if found.comparison is not None:
-        plot = f"{output.stem}.png"
+    plot = f"{output.stem}.png" if found.comparison is not None else ""
+    text = "\n".join(_lines(workspace, found, params, plot, plot_url)) + "\n"
+    if plot:
         with atomic_path(output.with_name(plot)) as part:
             draw_comparison(found.comparison).savefig(part, format="png", dpi=110)
-    write_text(output, "\n".join(_lines(workspace, found, params, plot, plot_url)) + "\n")
+    write_text(output, text)
     return found
 
 
@@ -130,6 +130,8 @@ def examine(workspace, params, base):
             slices = drift = flipped = nothing
             data = {"rows": ("unknown", summary["rows"]), "md5": ("unknown", summary["raw_md5"])}
     against = objections(candidate.metadata["metrics"], comparison, params)
+    if problem and git(root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock"):
+        against.append(f"not compared with {base}: {problem}")  # there is a model to compare with
     return Report(
         base=base,
         commit=commit,
@@ -252,6 +254,8 @@ def _lines(workspace, found, params, plot, plot_url):
     (rows_was, rows), (md5_was, md5) = found.data["rows"], found.data["md5"]
     if md5 == md5_was:
         yield f"The same as before: {rows} rows, md5 {md5}."
+    elif md5_was == "unknown":
+        yield f"{rows} rows, md5 {md5}; those of `{found.base}` are unknown."
     else:
         yield f"Changed: {rows_was} → {rows} rows, md5 {md5_was} → {md5}."
         drifted = found.drift[found.drift["psi"] > DRIFTED] if len(found.drift) else found.drift

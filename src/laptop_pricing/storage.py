@@ -198,6 +198,22 @@ def changed(repo):
     return found
 
 
+def outdated(repo):
+    """The stages and pointer files that ``dvc status`` finds changed: code, params, data, outputs.
+
+    Raises
+    ------
+    StepFailed
+        If DVC cannot tell.
+    """
+    from dvc.exceptions import DvcException
+
+    try:
+        return [os.path.basename(name).rpartition(":")[2] for name in repo.status()]
+    except DvcException as error:
+        raise StepFailed(f"dvc status: {error}") from None
+
+
 def fetch(workspace, revision, path, target):
     """Copy what DVC has at `path` of a commit, from the cache or else the remote.
 

@@ -7,8 +7,9 @@ import shutil
 import stat
 
 import pytest
+from environments import ROOT
+from projects import call, commit, ours
 from test_storage import file_of, make_shared, spoil
-from test_workflow import ROOT, call, commit, ours
 
 from laptop_pricing import doctor
 from laptop_pricing.files import checksum

@@ -245,6 +245,60 @@ def test_the_dataset_is_registered_once_and_loads_by_its_branch(tracked, used):
     pd.testing.assert_frame_equal(pd.read_csv(file), pd.read_csv(tracked.workspace.raw))
 
 
+@pytest.fixture(scope="module")
+def promoted(tracked, tmp_path_factory):
+    """What the commands said, one after the other, to a reader and to the writer."""
+    root = tmp_path_factory.mktemp("promoted") / "project"
+    shutil.copytree(tracked.workspace.root, root)
+
+    def say(user, *arguments):
+        command = [client_python(tracked.client), "-m", "laptop_pricing", *arguments]
+        return _run(command, root, tracked.server.settings(user))
+
+    return {
+        "too early": say(WRITER, "promote", "--to", "prod", "--version", "99"),
+        "register": say(WRITER, "register"),
+        "again": say(WRITER, "register"),
+        "reader registers": say(READER, "register"),
+        "reader promotes": say(READER, "promote", "--to", "stag"),
+        "stag": say(WRITER, "promote", "--to", "stag"),
+        "prod": say(WRITER, "promote", "--to", "prod"),
+    }
+
+
+def test_a_version_is_registered_once_and_promoted_past_the_gate(tracked, promoted):
+    """The second client meets the first one's version as the champion."""
+    for name in ("register", "again", "stag", "prod"):
+        assert (promoted[name].returncode, promoted[name].stderr) == (0, ""), name
+    assert promoted["register"].stdout == promoted["again"].stdout
+    assert ": alias devl" in promoted["register"].stdout
+    path = "registered-models/get?name=laptop-pricing"
+    model = call(tracked.server, WRITER, "GET", path)["registered_model"]
+    (version,) = {item["version"] for item in model["aliases"]}
+    assert {item["alias"] for item in model["aliases"]} == {"devl", "stag", "prod"}
+    assert f"prod: version {version}\n" in promoted["prod"].stdout
+    path = f"model-versions/get?name=laptop-pricing&version={version}"
+    found = call(tracked.server, WRITER, "GET", path)["model_version"]
+    (run,) = tracked.runs()
+    assert found["run_id"] == run["info"]["run_id"]
+    tags = _pairs(found["tags"])
+    assert tags["model_sha256"] == checksum(tracked.workspace.models / "model.skops", "sha256")
+    assert (tags["held_stag"], tags["held_prod"]) == ("true", "true")
+    assert "## Quality" in found["description"]
+    compared = "MAPE on the hold-out" in promoted["prod"].stdout
+    assert compared == (version != "1"), "the gate has had both bundles from the server"
+
+
+def test_who_may_not_edit_or_comes_too_early_is_told_so_in_one_line(promoted):
+    (early,) = promoted["too early"].stderr.splitlines()
+    assert promoted["too early"].returncode == 2
+    assert "run laptop-pricing register" in early or "has no such version" in early
+    for name in ("reader registers", "reader promotes"):
+        assert promoted[name].returncode == 1
+        (line,) = promoted[name].stderr.splitlines()
+        assert "ask the server's administrator" in line
+
+
 # Faults. Each costs one line and seconds, and the result is sent when the fault is mended.
 
 

@@ -80,8 +80,9 @@ def compare_on_holdout(candidate, champion, table):
     more = errors["candidate"] - errors["champion"]
 
     groups = more.groupby(unseen["specification"]).agg(["sum", "size"]).to_numpy()
-    drawn = np.random.default_rng(0).integers(len(groups), size=(DRAWS, len(groups)))
-    sums, sizes = groups[drawn].sum(axis=1).T
+    random, n = np.random.default_rng(0), len(groups)
+    drawn = (groups[random.integers(n, size=n)].sum(axis=0) for _ in range(DRAWS))  # one at a time
+    sums, sizes = np.array(list(drawn)).T
     outside = (1 - CONFIDENCE) / 2
     low, high = np.quantile(sums / sizes, [outside, 1 - outside])
     parts = [

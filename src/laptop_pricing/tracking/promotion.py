@@ -79,7 +79,10 @@ def register_result(workspace, params):
             f"{uncommitted.splitlines()[0].split()[-1]}: uncommitted; a version is told by its "
             "commit: git commit, then register"
         )
-    changed = storage.changed(storage.open_repo(workspace))
+    told = "not committed; dvc repro, git add it, git commit"
+    lock = git(workspace.root, "rev-parse", "-q", "HEAD:./dvc.lock", problem=f"dvc.lock: {told}")
+    repo = storage.open_repo(workspace)
+    changed = storage.changed(repo) or storage.outdated(repo)
     if changed:
         raise UserError(f"{changed[0]}: not what dvc.lock says; dvc repro or dvc checkout")
     metadata = load_bundle(workspace.models).metadata
@@ -90,7 +93,7 @@ def register_result(workspace, params):
         "commit": commit,
         "data_md5": metadata["data_md5"],
         "model_sha256": metadata["model_sha256"],
-        "dvc_lock": git(workspace.root, "rev-parse", "HEAD:./dvc.lock"),
+        "dvc_lock": lock,
         "MAPE": f"{metadata['metrics']['cv']['MAPE']['mean']:.4f}",
     }
     card = model_card(metadata, summary, slices, commit)
@@ -131,9 +134,11 @@ def promote(workspace, params, to, version=None, force=""):
             raise UserError(f"no version holds {BEFORE[to]}; name one by --version, or register")
         candidate = _whole(client, version or held[BEFORE[to]])
         version = str(candidate.version)
-        if held.get(to) == version:
-            return Promotion(version, [], None, back=False, new=False)
         back = f"held_{to}" in candidate.tags
+        if held.get(to) == version:
+            if not back:
+                client.set_model_version_tag(NAME, version, f"held_{to}", "true")
+            return Promotion(version, [], None, back=False, new=False)
         comparison, objections = None, []
         if not back:
             comparison, objections = _examine(client, workspace, params, candidate, held.get(to))
@@ -148,10 +153,12 @@ def promote(workspace, params, to, version=None, force=""):
                 f"{to} was given to version {now.get(to)} meanwhile, by somebody else; look at it, "
                 "then promote again"
             )
-        why = {f"forced_{to}": force} if objections else {}
-        for name, value in ({f"held_{to}": "true"} | why).items():
-            client.set_model_version_tag(NAME, version, name, value)
+        if objections:
+            client.set_model_version_tag(NAME, version, f"forced_{to}", force)
         client.set_registered_model_alias(NAME, to, version)
+    if not back:  # After the alias: what never held it must not pass for what did.
+        with open_client(workspace, f"version {version} is {to}", "promote again") as client:
+            client.set_model_version_tag(NAME, version, f"held_{to}", "true")
     return Promotion(version, objections, comparison, back, new=True)
 
 
@@ -219,11 +226,14 @@ def _examine(client, workspace, params, candidate, champion):
             f"version {candidate.version} was made from data md5 {candidate.tags['data_md5']}; "
             f"found {summary['raw_md5']}; git switch to its branch, dvc pull, promote again"
         )
-    ours, comparison = _fetch(client, workspace, candidate), None
+    ours, comparison, problems = _fetch(client, workspace, candidate), None, []
     if champion is not None:
-        theirs = _fetch(client, workspace, client.get_model_version(NAME, champion))
-        comparison = compare_on_holdout(ours, theirs, table)
-    return comparison, objections(ours.metadata["metrics"], comparison, params)
+        try:
+            theirs = _fetch(client, workspace, client.get_model_version(NAME, champion))
+            comparison = compare_on_holdout(ours, theirs, table)
+        except (StepFailed, UserError) as error:
+            problems.append(f"not compared with {champion}: {error}")
+    return comparison, objections(ours.metadata["metrics"], comparison, params) + problems
 
 
 def _fetch(client, workspace, version):

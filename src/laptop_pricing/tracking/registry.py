@@ -49,7 +49,8 @@ def register(workspace, run_id, name, description=None, tags=None):
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         for version in client.search_model_versions(f"name = '{name}'"):
-            if version.run_id == run_id:
+            if version.run_id == run_id and version.status == "READY":
+                _complete(client, version, description, tags or {})
                 return str(version.version)
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
         made = client.create_model_version(
@@ -91,3 +92,11 @@ def find_version(workspace, name, alias):
     with open_client(workspace, f"{name}@{alias} not found", "register a version first") as client:
         found = client.get_model_version_by_alias(name, alias)
         return str(found.version), found.run_id
+
+
+def _complete(client, version, description, tags):
+    """Give a version what it lacks: somebody may have registered the run by hand."""
+    if description and not version.description:
+        client.update_model_version(version.name, version.version, description)
+    for name in tags.keys() - version.tags.keys():
+        client.set_model_version_tag(version.name, version.version, name, tags[name])

@@ -4,8 +4,8 @@ import shutil
 
 import pandas as pd
 import pytest
+from projects import call, commit, ours
 from test_storage import make_shared
-from test_workflow import call, commit, ours
 
 from laptop_pricing.data.sample import write_sample
 from laptop_pricing.errors import DataUnavailable, UserError
