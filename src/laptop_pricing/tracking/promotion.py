@@ -1,8 +1,8 @@
 """Versions along the branches: ``devl`` develops, ``stag`` checks, ``prod`` is what main serves.
 
 A promotion moves an alias: the bytes that were tested are the bytes that serve. Versions go from
-alias to alias only past the gate of :mod:`~laptop_pricing.modeling.gate`; one that held an alias
-before may have it back, which is the way back.
+alias to alias only past the gate of ``modeling.gate``. One that held an alias
+before may have it again, which is the way back.
 """
 
 import os
