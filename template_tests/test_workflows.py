@@ -520,6 +520,9 @@ def test_dagshub_is_connected_and_the_result_registered(snapshot, tmp_path, own_
         variables |= {"DAGSHUB_REPOSITORY": "acme/bike-fares"}
         bash_line = ("bash", "-eo", "pipefail", "-c")
         check(project, *bash_line, connect, **variables)
+        params = yaml.safe_load((project / "params.yaml").read_text("utf-8"))
+        params["train"] |= {"folds": 3, "inner_folds": 2, "seeds": [0], "alphas": [1.0, 10.0]}
+        (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         check(project, "bike-fares", "sample", tmp_path / "s.csv", "--rows", "400", **variables)
         check(project, "bike-fares", "ingest", tmp_path / "s.csv", **variables)
         check(project, "dvc", "repro", **variables)
