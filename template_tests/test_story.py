@@ -37,7 +37,7 @@ NAME = "laptop-pricing"
 POOR = {"train__crossed": [], "train__alphas": [60.0], "train__folds": 2}
 POOR |= {"criteria__R2": 0.0, "criteria__MAPE": 0.5}
 GOOD = {"train__crossed": ["processor_name"], "train__alphas": [4.0]}
-WORSE = {"train__alphas": [3000.0]}
+WORSE = {"train__alphas": [100.0]}
 
 
 PAGE = "branches.md"

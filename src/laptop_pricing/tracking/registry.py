@@ -54,8 +54,8 @@ def register(workspace, run_id, name, description=None, tags=None):
                 return str(version.version)
         source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
         made = client.create_model_version(
-            name, source, run_id=run_id, tags=tags, description=description
-        )
+            name, source, run_id=run_id, tags=tags, description=description, await_creation_for=0
+        )  # Ready at once; to wait, client 2.22 would say on the terminal.
         return str(made.version)
 
 
