@@ -30,6 +30,7 @@ GOOD = {
         "seeds": [0, 7],
     },
     "criteria": {"R2": 0.6, "MAPE": 0.15},
+    "promote": {"tolerance": 0.005, "slice_tolerance": 0.02},
     "track": {"experiment": "laptops"},
 }
 
@@ -122,6 +123,7 @@ def test_settings_are_frozen(params_file):
         pytest.param("train", "seeds", [3, 3], "differ from each other", id="seed twice"),
         pytest.param("criteria", "R2", 1.1, "less than or equal to 1", id="R2 above 1"),
         pytest.param("criteria", "MAPE", 0, "greater than 0", id="MAPE of 0"),
+        pytest.param("promote", "tolerance", -0.1, "greater than or equal to 0", id="strict"),
         pytest.param("track", "experiment", "", "at least 1 character", id="experiment no name"),
     ],
 )
@@ -159,7 +161,7 @@ def test_a_bad_item_of_a_list_is_named(params_file, section, key, value, place, 
 
 def test_an_unknown_section_is_refused_and_the_known_ones_are_named(params_file):
     params_file.write_text(yaml.safe_dump({**GOOD, "trian": {"folds": 5}}), encoding="utf-8")
-    expected = "trian: unknown key; allowed: ingest, preprocess, train, criteria, track"
+    expected = "trian: unknown key; allowed: ingest, preprocess, train, criteria, track, promote"
     assert _refused(params_file) == expected
 
 
