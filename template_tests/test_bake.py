@@ -43,7 +43,7 @@ LICENCES = ("MIT", "BSD-3-Clause", "No license file")
 # What each project has of its own; all else is shared with this repository.
 OWN = {"LICENSE", ".dvc/config", "data.dvc"}
 # Pages of shared folders that are about the template.
-LEFT_OUT = {"docs/template.md", "docs/tables/bake.md"}
+LEFT_OUT = {"docs/course-map.md", "docs/template.md", "docs/tables/bake.md"}
 SHARED = re.findall(
     r'^    "(.+)",$', (ROOT / "hooks" / "post_gen_project.py").read_text("utf-8"), re.MULTILINE
 )
