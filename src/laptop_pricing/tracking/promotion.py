@@ -12,9 +12,10 @@ from pathlib import Path
 
 from laptop_pricing import NAME
 from laptop_pricing.errors import StepFailed, UserError
+from laptop_pricing.files import checksum
 from laptop_pricing.programs import git
-from laptop_pricing.tracking.registry import register
-from laptop_pricing.tracking.runs import track
+from laptop_pricing.tracking.registry import MODEL_FOLDER, register
+from laptop_pricing.tracking.runs import COPY_FILE, COPY_TAG, track
 from laptop_pricing.tracking.server import open_client
 
 ALIASES = ("devl", "stag", "prod")
@@ -237,7 +238,7 @@ def _examine(client, workspace, params, candidate, champion):
 
 
 def _fetch(client, workspace, version):
-    """The bundle of a version, the registered bytes."""
+    """The bundle of a version; it and MLflow's copy have the bytes that were registered."""
     from mlflow.artifacts import download_artifacts
 
     from laptop_pricing.modeling.bundle import load_bundle
@@ -245,12 +246,22 @@ def _fetch(client, workspace, version):
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     run = client.get_run(version.run_id)
     with tempfile.TemporaryDirectory() as folder:
-        source = f"{run.info.artifact_uri}/bundle"
-        found = download_artifacts(source, dst_path=folder, tracking_uri=workspace.tracking_uri)
+        found, copy = (
+            Path(
+                download_artifacts(
+                    f"{run.info.artifact_uri}/{name}",
+                    dst_path=folder,
+                    tracking_uri=workspace.tracking_uri,
+                )
+            )
+            for name in ("bundle", MODEL_FOLDER)
+        )
         try:
-            bundle = load_bundle(Path(found))
+            bundle = load_bundle(found)
         except UserError as error:
             raise StepFailed(f"version {version.version}: {error}") from None
-    if bundle.metadata["model_sha256"] != version.tags.get("model_sha256"):
+        copied = checksum(copy / COPY_FILE, "sha256")
+    registered = version.tags.get("model_sha256"), run.data.tags.get(COPY_TAG)
+    if (bundle.metadata["model_sha256"], copied) != registered:
         raise StepFailed(f"version {version.version}: not the bytes that were registered")
     return bundle

@@ -16,6 +16,8 @@ from laptop_pricing.tracking.datasets import data_source, dataset_entity
 from laptop_pricing.tracking.server import experiment, open_client
 
 RESULT_TAG = "metadata_sha256"
+COPY_FILE = "model.pkl"  # in MLflow's copy of the model, which is for others to load
+COPY_TAG = "mlflow_model_sha256"
 _PIP_REQUIREMENTS = ("numpy", "pandas", "scikit-learn")
 
 
@@ -110,6 +112,7 @@ def _log(client, run_id, workspace, bundle, table, summary, tags):
     client.log_artifacts(run_id, str(workspace.models), "bundle")
     with tempfile.TemporaryDirectory() as folder:
         _save_model(bundle, table, Path(folder) / "model")
+        client.set_tag(run_id, COPY_TAG, checksum(Path(folder) / "model" / COPY_FILE, "sha256"))
         client.log_artifacts(run_id, str(Path(folder) / "model"), "model")
 
 

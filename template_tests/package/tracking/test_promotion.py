@@ -447,6 +447,17 @@ def test_other_bytes_than_those_registered_are_refused(team, replaced, names, sa
     team.refused(StepFailed, f"version 1: .*{said}", team.good, "stag")
 
 
+def test_another_copy_for_mlflow_than_the_tracked_one_is_refused(team):
+    """What ``models:/NAME@prod`` loads is checked, too."""
+    file = artifact(team, team.register(team.good), "model") / "model.pkl"
+    before = file.read_bytes()
+    file.write_bytes(before + b"more")
+    try:
+        team.refused(StepFailed, "version 1: not the bytes", team.good, "stag")
+    finally:
+        file.write_bytes(before)
+
+
 def test_a_champion_that_cannot_be_scored_is_an_objection_that_force_answers(team, replaced):
     team.promote(team.good, "stag")
     team.register(team.poor)
