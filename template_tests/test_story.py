@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pages import blocks
-from projects import change_params
 from servers import mlflow_server
 from sharing import (
     call,
@@ -21,6 +20,7 @@ from sharing import (
     ok,
     status,
 )
+from solo import change_params
 
 from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.files import checksum

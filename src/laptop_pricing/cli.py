@@ -383,22 +383,16 @@ def promote(
     _print_holders(workspace)
 
 
-def _print_holders(workspace):
-    from laptop_pricing.tracking.promotion import holders
-
-    for holder in holders(workspace):
-        typer.echo(
-            f"  {holder.alias:<5} version {holder.version:<4} MAPE {holder.MAPE}  "
-            f"commit {holder.commit[:7]}  data {holder.data_md5[:7]}"
-        )
-
-
 @app.command(epilog=_example("versions"))
 def versions():
     """Say which version each alias means, as a table in Markdown."""
+    workspace, _ = _settings()
+    _print_holders(workspace)
+
+
+def _print_holders(workspace):
     from laptop_pricing.tracking.promotion import holders
 
-    workspace, _ = _settings()
     typer.echo("| alias | version | MAPE | commit | data |\n|---|---|---|---|---|")
     for found in holders(workspace):
         typer.echo(

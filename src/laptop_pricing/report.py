@@ -16,7 +16,7 @@ from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import atomic_path, write_text
 from laptop_pricing.modeling.bundle import load_bundle
 from laptop_pricing.modeling.factors import factors
-from laptop_pricing.modeling.gate import Comparison, compare_on_holdout, objections
+from laptop_pricing.modeling.gate import Comparison, compare_on_holdout, criteria, objections
 from laptop_pricing.modeling.plots import draw_comparison
 from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.programs import git
@@ -242,12 +242,8 @@ def _lines(workspace, found, params, plot, plot_url):
         yield from _comparison(found)
     yield from ("", "## Promised and measured", "", "| metric | out of fold | promised |")
     yield "|---|---|---|"
-    for name, promised in (
-        ("R2", f"> {params.criteria.R2:g}"),
-        ("MAPE", f"< {params.criteria.MAPE:g}"),
-    ):
-        figure = metrics["cv"][name]
-        yield f"| {name} | {figure['mean']:.4f} ± {figure['sd']:.4f} | {promised} |"
+    for name, mean, spread, promised, _ in criteria(metrics, params):
+        yield f"| {name} | {mean:.4f} ± {spread:.4f} | {promised} |"
     yield f"| MAE, {UNIT} | {metrics['cv']['MAE']['mean']:,.0f} | |"
     yield f"| 90 % interval holds | {metrics['interval']['coverage']:.1%} | |"
     yield from ("", "## Data", "")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import servers
-from projects import call, make_project, ours
+from solo import call, make_project, ours
 
 from laptop_pricing.connect import (
     ENVIRONMENT,

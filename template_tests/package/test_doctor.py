@@ -8,7 +8,7 @@ import stat
 
 import pytest
 from environments import ROOT
-from projects import call, commit, ours
+from solo import call, commit, ours
 from test_storage import file_of, make_shared, spoil
 
 from laptop_pricing import doctor

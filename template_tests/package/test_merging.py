@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from environments import ROOT
 from pages import blocks
-from projects import call, commit, git_status, make_project
+from solo import call, commit, git_status, make_project
 
 pytestmark = [
     pytest.mark.services,

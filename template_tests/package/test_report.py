@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from projects import call, change_params, commit, make_project, ours
+from solo import call, change_params, commit, make_project, ours
 
 from laptop_pricing import report as module
 from laptop_pricing.data.sample import write_sample

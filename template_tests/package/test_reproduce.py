@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from projects import call, commit, git_status, make_project, ours
+from solo import call, commit, git_status, make_project, ours
 
 from laptop_pricing.errors import StepFailed
 from laptop_pricing.reproduce import _compare

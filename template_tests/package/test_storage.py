@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from projects import call, commit, make_project
+from solo import call, commit, make_project
 
 from laptop_pricing import storage
 from laptop_pricing.errors import StepFailed

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from projects import call, change_params, commit, git_status, make_project, ours
+from solo import call, change_params, commit, git_status, make_project, ours
 
 from laptop_pricing.data.schema import RAW_FILE
 

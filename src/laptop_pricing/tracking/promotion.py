@@ -14,7 +14,7 @@ from laptop_pricing import NAME
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import checksum
 from laptop_pricing.programs import git
-from laptop_pricing.tracking.registry import MODEL_FOLDER, register
+from laptop_pricing.tracking.registry import MODEL_FOLDER, register, set_alias
 from laptop_pricing.tracking.runs import COPY_FILE, COPY_TAG, track
 from laptop_pricing.tracking.server import open_client
 
@@ -99,8 +99,7 @@ def register_result(workspace, params):
     }
     card = model_card(metadata, summary, slices, commit)
     version = register(workspace, run.run_id, NAME, card, tags)
-    with open_client(workspace, f"version {version} has no alias", "register again") as client:
-        client.set_registered_model_alias(NAME, "devl", version)
+    set_alias(workspace, NAME, "devl", version)
     return version
 
 

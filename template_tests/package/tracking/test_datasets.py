@@ -4,7 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from projects import call, commit, ours
+from solo import call, commit, ours
 from test_storage import make_shared
 
 from laptop_pricing.data.sample import write_sample

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from environments import ROOT
-from projects import call, change_params, commit, make_project, ours
+from solo import call, change_params, commit, make_project, ours
 
 from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.errors import StepFailed, UserError
@@ -595,16 +595,17 @@ def test_the_commands_say_who_holds_what(workspaces, tmp_path):
     root = copy(workspaces[1], tmp_path).root
     done = ours(root, "register")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"version 1 of {REGISTERED}: alias devl\n  devl  version 1 ")
+    assert done.stdout.startswith(f"version 1 of {REGISTERED}: alias devl\n| alias | version |")
     for to in ("stag", "prod"):
         done = ours(root, "promote", "--to", to)
         assert done.returncode == 0 and done.stdout.startswith(f"{to}: version 1\n"), done.stderr
-    lines = done.stdout.splitlines()[1:]
+    lines = done.stdout.splitlines()[3:]
     commit_ = call(root, "git", "rev-parse", "--short=7", "HEAD").stdout.strip()
-    assert [line.split()[:3] for line in lines] == [
-        [alias, "version", "1"] for alias in ("devl", "stag", "prod")
+    assert [line.split(" | ")[:2] for line in lines] == [
+        [f"| {alias}", "1"] for alias in ("devl", "stag", "prod")
     ]
-    assert all(f"commit {commit_}" in line for line in lines)
+    assert all(f"| {commit_} |" in line for line in lines)
+    assert ours(root, "versions").stdout.splitlines()[2:] == lines
     again = ours(root, "promote", "--to", "prod", "--version", 1)
     assert again.stdout.startswith("prod: version 1 has it already\n")
     wrong = ours(root, "promote", "--to", "main")
