@@ -16,7 +16,12 @@ from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import atomic_path, write_text
 from laptop_pricing.modeling.bundle import load_bundle
 from laptop_pricing.modeling.factors import factors
-from laptop_pricing.modeling.gate import Comparison, compare_on_holdout, criteria, objections
+from laptop_pricing.modeling.gate import (
+    Comparison,
+    compare_on_holdout,
+    criteria,
+    objections,
+)
 from laptop_pricing.modeling.plots import draw_comparison
 from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.programs import git
