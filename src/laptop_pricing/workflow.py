@@ -6,10 +6,17 @@ from pathlib import Path
 
 from laptop_pricing import NAME, storage
 from laptop_pricing.data.ingest import ingest
+from laptop_pricing.data.schema import ITEMS
 from laptop_pricing.doctor import check_remote
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
 from laptop_pricing.programs import run_dvc
-from laptop_pricing.settings import Workspace
+from laptop_pricing.settings import (
+    PARAMS_FILE,
+    Workspace,
+    find_workspace,
+    load_environment,
+    load_params,
+)
 
 SCRATCH = ".scratch"
 SAMPLE_ROWS = 800
@@ -75,13 +82,50 @@ def run_sample(workspace, params, say=print):
     from laptop_pricing.data.sample import write_sample
     from laptop_pricing.modeling.train import train
 
-    scratch = Workspace(workspace.root / SCRATCH / "sample", use_server=False)
+    scratch, params = _sample_of(workspace, params)
     say("Making the built-in synthetic sample")
     write_sample(scratch.raw, SAMPLE_ROWS)
     say("Cleaning, training and evaluating on the sample")
-    preprocess(scratch, params.preprocess.model_copy(update={"median_price": (1e-9, 1e12)}))
+    preprocess(scratch, params.preprocess)
     train(scratch, params)
     return _finish(scratch, params, say)
+
+
+def open_result(say=print):
+    """The project's result where there is one, else the sample's: what the notebooks show.
+
+    Parameters
+    ----------
+    say : callable, optional
+        Gets a line that says which.
+
+    Returns
+    -------
+    workspace : Workspace
+        With data/raw, data/processed and models.
+    params : Params
+    """
+    workspace = find_workspace()
+    load_environment(workspace)
+    params = load_params(workspace.root / PARAMS_FILE)
+    if (workspace.models / "metadata.json").is_file():
+        say(f"The project's own data and model, in {workspace.root.name}/")
+        return workspace, params
+    scratch, sample_params = _sample_of(workspace, params)
+    if not (scratch.models / "metadata.json").is_file():
+        run_sample(workspace, params, say)
+    say(
+        f"No model here yet ({NAME} run makes it): this is the built-in synthetic sample. Its "
+        f"figures say nothing about {ITEMS}."
+    )
+    return scratch, sample_params
+
+
+def _sample_of(workspace, params):
+    """The scratch folder, and params that take the sample whatever its unit."""
+    anything = params.preprocess.model_copy(update={"median_price": (1e-9, 1e12)})
+    scratch = Workspace(workspace.root / SCRATCH / "sample", use_server=False)
+    return scratch, params.model_copy(update={"preprocess": anything})
 
 
 def obtain_data(workspace, params, say=print):

@@ -17,7 +17,6 @@ from sklearn.metrics import mean_absolute_percentage_error
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.schema import FEATURES, SPECIFICATION, TARGET
 from laptop_pricing.modeling.evaluate import cross_validate, summarise
@@ -118,8 +117,7 @@ def compare(table, params, say=print):
     for name, fit, settings in contenders(params):
         say(name)
         tries[name] = settings
-        with threadpool_limits(1):
-            scores[name], _ = cross_validate(table, params, fit)
+        scores[name], _ = cross_validate(table, params, fit)
     lines = []
     for name, folds in scores.items():
         found = summarise(folds)

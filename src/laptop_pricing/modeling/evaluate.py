@@ -17,6 +17,7 @@ from sklearn.metrics import (
     mean_squared_error,
     r2_score,
 )
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from laptop_pricing.data.schema import BANDS, SLICED_BY, TARGET
@@ -50,6 +51,7 @@ def score(actual, predicted):
     }
 
 
+@threadpool_limits.wrap(limits=1)  # more threads would wait for each other on tables of this size
 def cross_validate(table, params, fit=fit_pipeline):
     """Nested cross-validation over all rows, grouped by specification.
 

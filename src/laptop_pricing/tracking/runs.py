@@ -88,6 +88,40 @@ def track(workspace, params):
     return TrackedRun(run_id, params.track.experiment, uri, new=True)
 
 
+def log_scores(workspace, params, name, folds):
+    """Log how a model did in an exploration: one finished run without a model.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    params : Params
+        The runs go to its experiment, with ``-notebooks`` behind the name.
+    name : str
+        The run's.
+    folds : DataFrame
+        From :func:`~laptop_pricing.modeling.evaluate.cross_validate`.
+
+    Returns
+    -------
+    str
+        The run's id.
+
+    Raises
+    ------
+    StepFailed
+        If the server cannot be reached or refuses.
+    """
+    from laptop_pricing.modeling.evaluate import summarise
+
+    with open_client(workspace, "not logged", "run the cell again later") as client:
+        experiment_id = experiment(client, workspace, f"{params.track.experiment}-notebooks")
+        run_id = client.create_run(experiment_id, run_name=name).info.run_id
+        for key, value in _scores(summarise(folds)):
+            client.log_metric(run_id, key, value)
+        client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
 def _log(client, run_id, workspace, bundle, table, summary, tags):
     from mlflow.entities import DatasetInput, InputTag, Metric, Param
     from mlflow.utils.time import get_current_time_millis
@@ -118,13 +152,17 @@ def _log(client, run_id, workspace, bundle, table, summary, tags):
 
 def _metrics(metrics):
     """The headline under the plain names, then spreads, the interval and the hold-out."""
-    for name, figure in metrics["cv"].items():
-        yield name, figure["mean"]
-        yield f"{name}_sd", figure["sd"]
+    yield from _scores(metrics["cv"])
     for name in ("coverage", "width"):
         yield f"interval_{name}", metrics["interval"][name]
     for name, value in metrics["holdout"].items():
         yield f"holdout_{name}", value
+
+
+def _scores(summary):
+    for name, figure in summary.items():
+        yield name, figure["mean"]
+        yield f"{name}_sd", figure["sd"]
 
 
 def _save_model(bundle, table, folder):

@@ -63,7 +63,9 @@ def open_client(workspace, failure, remedy):
     given = {name: os.environ.get(name) for name in _FIRST_CALL}
     for name, value in (_QUIET | _FIRST_CALL).items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tqdm's, of the widgets that a notebook lacks
+        from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
