@@ -11,7 +11,7 @@ from conftest import ROOT
 from laptop_pricing import NAME
 from laptop_pricing.cli import app, main
 from laptop_pricing.data.schema import EXAMPLE, SPECIFICATION, UNIT
-from laptop_pricing.modeling import predict
+from laptop_pricing.modeling.quote import quote
 from laptop_pricing.settings import PARAMS_FILE
 
 EXAMPLES = {
@@ -59,7 +59,7 @@ def test_every_help_has_an_example(cli, command):
 
 def test_the_example_of_quote_prints_the_price_its_reasons_and_offers(cli, project):
     code, out, err = cli(*quote_example())
-    expected = predict.quote(project / "models", EXAMPLE)
+    expected = quote(project / "models", EXAMPLE)
     assert (code, err) == (0, "")
     assert out.startswith(f"{expected.price:,.0f} {UNIT}")
     assert f"{expected.low:,.0f} to {expected.high:,.0f} {UNIT}" in out

@@ -494,14 +494,14 @@ def quote(margin, risk, **answers):
     What is not known may be left out where a default is shown. With --margin also the
     highest offer.
     """
-    from laptop_pricing.modeling import predict
+    from laptop_pricing.modeling.quote import quote
+    from laptop_pricing.settings import find_workspace
     from laptop_pricing.summary import print_quote
 
     if risk is not None and margin is None:
         raise UserError("--risk: found no --margin; give both, or --margin alone")
     cells = {name: str(value) for name, value in answers.items() if value is not None}
-    workspace, _ = _settings()
-    found = predict.quote(workspace.models, cells, margin, risk)
+    found = quote(find_workspace().models, cells, margin, risk)
     _warn(found.warnings)
     print_quote(found, margin)
 

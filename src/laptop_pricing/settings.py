@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 from dotenv import load_dotenv
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from laptop_pricing.data.schema import FEATURES, RAW_FILE
 from laptop_pricing.errors import UserError
@@ -188,6 +186,9 @@ def load_params(path):
     UserError
         In one line: the file, the key, what was found and what is allowed.
     """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

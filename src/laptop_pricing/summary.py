@@ -11,7 +11,6 @@ from laptop_pricing import NAME
 from laptop_pricing.data.schema import ITEM, ITEMS, UNIT
 from laptop_pricing.errors import without_credentials
 from laptop_pricing.files import short
-from laptop_pricing.modeling.gate import criteria
 
 SMALL_FACTOR = 0.005  # nearer to 1 than this, factors are summed up
 _BAR = 20  # characters for a doubling
@@ -28,6 +27,8 @@ def print_summary(result, params, sample):
     sample : bool
         Whether the figures are the synthetic sample's: every line says so then.
     """
+    from laptop_pricing.modeling.gate import criteria  # brings pandas, not needed for a quote
+
     data, cv, workspace = result.data, result.metrics["cv"], result.workspace
     lines = [
         (
@@ -90,21 +91,20 @@ def print_quote(quote, margin):
     price = typer.style(f"{quote.price:,.0f} {UNIT}", bold=True)
     typer.echo(f"{price}   90 % of such {ITEMS}: {quote.low:,.0f} to {quote.high:,.0f} {UNIT}")
     typer.echo(f"\nWhy: the average {ITEM} is {quote.base:,.0f} {UNIT}, times")
-    factors = quote.factors[(quote.factors - 1).abs().sort_values(ascending=False).index]
-    shown = factors[(factors - 1).abs() >= SMALL_FACTOR]
-    rest = factors.drop(shown.index)
-    for name, factor in shown.items():
+    factors = sorted(quote.factors.items(), key=lambda item: -abs(item[1] - 1))
+    rest = [factor for _, factor in factors if abs(factor - 1) < SMALL_FACTOR]
+    for name, factor in factors[: len(factors) - len(rest)]:
         bar = min(_BAR, max(1, round(abs(math.log(factor)) / math.log(2) * _BAR)))
         left, right = ("", "+" * bar) if factor > 1 else ("-" * bar, "")
         colour = "green" if factor > 1 else "red"
         drawn = typer.style(f"{left:>{_BAR}}|{right}", fg=colour)
         typer.echo(f"  {name:<16}x {factor:.3f}  {drawn}")
-    if len(rest):
-        typer.echo(f"  {f'{len(rest)} others':<16}x {rest.prod():.3f}")
+    if rest:
+        typer.echo(f"  {f'{len(rest)} others':<16}x {math.prod(rest):.3f}")
     if margin is not None:
         typer.echo(f"\nOffers that leave a margin of {margin:.0%} of the selling price:")
         typer.echo(f"  {f'offer, {UNIT}':>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
-        for line in quote.offers.itertuples():
+        for line in quote.offers:
             losing = f"{line.losing:.0%}" if line.losing else "under 1%"
             typer.echo(
                 f"  {line.offer:>10,.0f}  {line.risk:>8.0%}  {losing:>10}  "

@@ -1,20 +1,15 @@
 """One way to a prediction: the same for one row and for many, with an interval and its reasons."""
 
+import math
+
 import pandas as pd
 import pytest
 
 from laptop_pricing.data.schema import COLUMNS, EXAMPLE, FEATURES, SPECIFICATION
 from laptop_pricing.errors import UserError
 from laptop_pricing.modeling.bundle import load_bundle
-from laptop_pricing.modeling.factors import base_price, factors
-from laptop_pricing.modeling.predict import (
-    HIGH,
-    LOW,
-    PREDICTION,
-    predict,
-    predict_file,
-    quote,
-)
+from laptop_pricing.modeling.predict import HIGH, LOW, PREDICTION, predict, predict_file
+from laptop_pricing.modeling.quote import quote
 from laptop_pricing.modeling.train import read_processed
 
 ROWS = 12
@@ -49,9 +44,9 @@ def test_the_interval_holds_the_prediction(bundle, table):
 
 
 def test_base_times_factors_is_the_prediction(bundle, table):
-    found = factors(bundle.model, table)
-    assert tuple(found) == FEATURES
-    product = base_price(bundle.model) * found.prod(axis=1)
+    found = bundle.compiled.factors(table)
+    assert found.shape == (len(table), len(FEATURES))
+    product = bundle.compiled.base * found.prod(axis=1)
     assert product.tolist() == pytest.approx(predict(bundle, table)[PREDICTION].tolist(), rel=1e-9)
 
 
@@ -81,5 +76,6 @@ def test_one_bad_cell_is_named_and_nothing_is_written(trained, table, tmp_path, 
 def test_the_example_has_a_price_with_its_reasons(trained):
     found = quote(trained.models, EXAMPLE, margin=0.2, risk=0.1)
     assert found.low < found.price < found.high
-    assert found.base * found.factors.prod() == pytest.approx(found.price, rel=1e-9)
-    assert 0 < found.offers["offer"].iloc[0] < found.price
+    assert tuple(found.factors) == FEATURES
+    assert found.base * math.prod(found.factors.values()) == pytest.approx(found.price, rel=1e-9)
+    assert 0 < found.offers[0].offer < found.price

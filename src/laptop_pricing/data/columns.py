@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,32 @@ class Column:
             return None
         return int(float(match[1])) if self.kind == "integer" else float(match[1])
 
+    def read(self, cell):
+        """Read one cell: text as for :meth:`parse`, or a value of the column's own kind.
+
+        Parameters
+        ----------
+        cell : object
+            Such as JSON knows them.
+
+        Returns
+        -------
+        str, int, float, bool or None
+            The value; None where the cell is not what the column may hold. Nothing is coerced:
+            true is no number, and 1 is not yes.
+        """
+        value = self.parse(cell) if isinstance(cell, str) else cell
+        if self.kind in ("category", "flag"):
+            kind = str if self.kind == "category" else bool
+            return value if isinstance(value, kind) else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        if not self.low <= value <= self.high:  # neither is NaN
+            return None
+        if self.kind == "integer":
+            return int(value) if value == int(value) else None
+        return float(value)
+
     def spell(self, value):
         """Write `value` as the raw file does: the inverse of :meth:`parse`."""
         if self.kind == "category":
@@ -131,6 +159,11 @@ def number(name, description, unit, low, high, raw_name=None, **more):
     return Column(name, raw_name or name, "number", description, unit, **ends, **more)
 
 
+def among(values, words):
+    """Whether a column's values, or one value, are among `words`."""
+    return reduce(or_, (values == word for word in words))
+
+
 @dataclass(frozen=True)
 class RowRule:
     """A rule over several columns of one row.
@@ -140,7 +173,8 @@ class RowRule:
     text : str
         What must hold, or for a contradiction what was found, in words.
     holds : callable
-        From a table to a boolean Series.
+        From a table to a boolean Series, and from one row of plain values to a boolean. So it
+        compares, joins by ``&`` and ``|``, and asks :func:`among`; it uses no method.
     """
 
     text: str

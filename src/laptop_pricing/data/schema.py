@@ -5,7 +5,7 @@ assume when the seller does not know. The checks of the table, the options of ``
 dictionary are made from it.
 """
 
-from laptop_pricing.data.columns import RowRule, category, flag, integer, number
+from laptop_pricing.data.columns import RowRule, among, category, flag, integer, number
 
 _BRANDS = ("acer", "APPLE", "ASUS", "Avita", "DELL", "HP", "Lenovo", "MSI")
 _INTEL = ("Celeron Dual", "Pentium Quad", "Core i3", "Core i5", "Core i7", "Core i9")
@@ -95,12 +95,12 @@ ROW_RULES = (
 CONTRADICTIONS = (
     RowRule(
         "Ryzen 7 or 9 with 4 GB of RAM or less",
-        lambda t: t.processor_name.isin(["Ryzen 7", "Ryzen 9"]) & (t.ram_gb <= 4),
+        lambda t: among(t.processor_name, ("Ryzen 7", "Ryzen 9")) & (t.ram_gb <= 4),
     ),
     RowRule(
         "M1 with DDR memory or an Intel generation",
         lambda t: (t.processor_name == "M1")
-        & (t.ram_type.isin(["DDR3", "DDR4", "DDR5"]) | (t.processor_gnrtn != "Not Available")),
+        & (among(t.ram_type, ("DDR3", "DDR4", "DDR5")) | (t.processor_gnrtn != "Not Available")),
     ),
     RowRule(
         "32-bit system with more than 4 GB of RAM",
@@ -108,7 +108,8 @@ CONTRADICTIONS = (
     ),
     RowRule(
         "processor of another maker than it says",
-        lambda t: t.processor_brand != t.processor_name.map(PROCESSOR_MAKER),
+        lambda t: ((t.processor_brand == "Intel") != among(t.processor_name, _INTEL))
+        | ((t.processor_brand == "AMD") != among(t.processor_name, _AMD)),
     ),
 )
 

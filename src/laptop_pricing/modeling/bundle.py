@@ -1,9 +1,11 @@
-"""The trained bundle in models/: model.skops (data, not code) and metadata.json.
+"""The trained bundle in models/: the model twice, and metadata.json.
 
-Both are pure functions of code, params and data, byte for byte: no clock, path or commit. What
-reads a bundle trusts it only as far as the allow-list and the checksum go.
+model.skops is the fitted pipeline (data, not code), compiled.json the same as plain numbers, to
+price with. All are pure functions of code, params and data, byte for byte: no clock, path or
+commit. What reads a bundle trusts it only as far as the allow-list and the checksums go.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -11,19 +13,20 @@ import zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from sklearn.compose import TransformedTargetRegressor
-
 from laptop_pricing import NAME
 from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.errors import UserError
-from laptop_pricing.files import atomic_path, checksum, write_json
+from laptop_pricing.files import atomic_path, checksum, write_json, write_text
+from laptop_pricing.modeling.compiled import CompiledModel, compile_model, prove_equal
 
 MODEL_FILE = "model.skops"
+COMPILED_FILE = "compiled.json"
 METADATA_FILE = "metadata.json"
-FORMAT = 2
+FORMAT = 3
 REQUIRED = {
     "format",
     "model_sha256",
+    "compiled_sha256",
     "features",
     "versions",
     "data_md5",
@@ -40,10 +43,19 @@ TRUSTED_TYPES = ("numpy.dot", "scipy.interpolate._bsplines.BSpline")
 
 @dataclass(frozen=True)
 class Bundle:
-    """A fitted model and what is known about it."""
+    """A fitted model and what is known about it.
+
+    Parameters
+    ----------
+    model : TransformedTargetRegressor or None
+        None where only prices are wanted.
+    metadata : dict
+    compiled : CompiledModel
+    """
 
     model: object
     metadata: dict
+    compiled: object = None
 
 
 def save_bundle(folder, model, facts):
@@ -62,19 +74,56 @@ def save_bundle(folder, model, facts):
     -------
     dict
         The metadata.
+
+    Raises
+    ------
+    StepFailed
+        If the compiled model gives other prices than the fitted one; nothing is written then.
     """
     import skops.io
 
+    numbers = compile_model(model)
+    prove_equal(model, CompiledModel(numbers))
     with atomic_path(folder / MODEL_FILE) as part:
         part.write_bytes(_renumber(skops.io.dumps(model)))
+    write_text(folder / COMPILED_FILE, json.dumps(numbers) + "\n")
     metadata = {
         "format": FORMAT,
         "model_sha256": checksum(folder / MODEL_FILE, "sha256"),
+        "compiled_sha256": checksum(folder / COMPILED_FILE, "sha256"),
         "features": list(FEATURES),
         "versions": {name: version(name) for name in VERSIONED},
     } | facts
     write_json(folder / METADATA_FILE, metadata)
     return metadata
+
+
+def load_compiled(folder):
+    """Read what prices need of a bundle; neither pandas nor scikit-learn is imported.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    Bundle
+        Without the fitted pipeline.
+
+    Raises
+    ------
+    UserError
+        If it is missing, corrupt, foreign or incompatible: one line.
+    """
+    metadata = read_metadata(folder)
+    path = folder / COMPILED_FILE
+    content = _checked(path, metadata["compiled_sha256"])
+    try:
+        return Bundle(None, metadata, CompiledModel(json.loads(content)))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not a compiled model of ours: {error}; run dvc repro -f"
+        ) from None
 
 
 def load_bundle(folder):
@@ -91,29 +140,23 @@ def load_bundle(folder):
     Raises
     ------
     UserError
-        If it is missing, corrupt, foreign or incompatible: one line.
+        As for :func:`load_compiled`.
     """
-    metadata = read_metadata(folder)
-    path = folder / MODEL_FILE
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; run dvc repro -f")
-    found = checksum(path, "sha256")
-    if found != metadata["model_sha256"]:
-        raise UserError(
-            f"{path}: found SHA-256 {found[:12]}…, {METADATA_FILE} promises "
-            f"{str(metadata['model_sha256'])[:12]}…; run dvc checkout --force models"
-        )
+    import skops.io
+    from sklearn.compose import TransformedTargetRegressor
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    bundle = load_compiled(folder)
+    metadata, path = bundle.metadata, folder / MODEL_FILE
+    content = _checked(path, metadata["model_sha256"])
     ours, theirs = version("scikit-learn"), str(metadata["versions"].get("scikit-learn"))
     if ours.split(".")[:2] != theirs.split(".")[:2]:
         raise UserError(
             f"{path}: made by scikit-learn {theirs}, found {ours}; "
             "install requirements.txt or run dvc repro -f"
         )
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     try:
-        model = skops.io.load(path, trusted=TRUSTED_TYPES)
+        model = skops.io.loads(content, trusted=TRUSTED_TYPES)
     except UntrustedTypesFoundException as error:
         raise UserError(f"{path}: refused: {error}") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -122,7 +165,22 @@ def load_bundle(folder):
         raise UserError(
             f"{path}: holds a {type(model).__name__}, which train never writes; run dvc repro -f"
         )
-    return Bundle(model, metadata)
+    return Bundle(model, metadata, bundle.compiled)
+
+
+def _checked(path, promised):
+    """The content of a file of the bundle, which has the SHA-256 that the metadata promises."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run dvc repro -f") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != promised:
+        raise UserError(
+            f"{path}: found SHA-256 {found[:12]}…, {METADATA_FILE} promises "
+            f"{str(promised)[:12]}…; run dvc checkout --force models"
+        )
+    return content
 
 
 def read_metadata(folder):

@@ -10,8 +10,9 @@ References
 .. [2] V. Vovk, A. Gammerman and G. Shafer, "Algorithmic Learning in a Random World", 2005.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-import pandas as pd
 
 COVERAGE = 0.9
 LEVELS = np.arange(1, 100) / 100
@@ -95,6 +96,8 @@ def coverage(predictions):
         One line per prediction: ``tercile`` (of its seed's predictions), ``low`` and ``high``,
         ``inside``.
     """
+    import pandas as pd
+
     parts = []
     for _, drawn in predictions.groupby("seed"):
         tercile = pd.qcut(drawn["predicted"], 3, labels=TERCILES)
@@ -124,6 +127,28 @@ def summarise_coverage(covered):
     }
 
 
+class Offer(NamedTuple):
+    """What to offer, and what it leads to.
+
+    Parameters
+    ----------
+    risk : float
+        Accepted share of deals that miss the margin.
+    offer : float
+        The highest one at that risk.
+    losing : float
+        Share of deals that sell below the offer; 0 and 1 stand for less than 0.01 and more than
+        0.99.
+    expected_margin : float
+        Share of the selling price that is kept over many such deals.
+    """
+
+    risk: float
+    offer: float
+    losing: float
+    expected_margin: float
+
+
 def offers(calibration, price, margin, risks=RISKS):
     """The highest offer at each risk, and what it leads to.
 
@@ -140,18 +165,10 @@ def offers(calibration, price, margin, risks=RISKS):
 
     Returns
     -------
-    DataFrame
-        ``risk``; ``offer``; ``losing``, the share of deals that sell below the offer (0
-        and 1 stand for less than 0.01 and more than 0.99); ``expected_margin``, the share of the
-        selling price that is kept over many such deals.
+    list of Offer
     """
     sold = price * ratios_of(calibration, [price])[0]
     offer = (1 - margin) * np.interp(risks, LEVELS, sold)
-    return pd.DataFrame(
-        {
-            "risk": risks,
-            "offer": offer,
-            "losing": np.interp(offer, sold, LEVELS, left=0, right=1),
-            "expected_margin": 1 - offer / sold.mean(),
-        }
-    )
+    losing = np.interp(offer, sold, LEVELS, left=0, right=1)
+    lines = np.column_stack([risks, offer, losing, 1 - offer / sold.mean()])
+    return [Offer(*line) for line in lines.tolist()]

@@ -195,7 +195,7 @@ def draw_offers(calibration):
     middle = np.mean(calibration["edges"])
     prices = (calibration["edges"][0] / 2, middle, calibration["edges"][1] * 2)
     parts = [
-        offers(calibration, price, 0, LEVELS)
+        pd.DataFrame(offers(calibration, price, 0, LEVELS))
         .assign(tercile=name, share=lambda t, price=price: t["offer"] / price)
         .drop(columns=["risk", "offer"])
         for name, price in zip(TERCILES, prices)

@@ -1,50 +1,18 @@
-"""Bundle and rows -> prices. The only way to a prediction."""
+"""Bundle and table -> prices, by the same compiled model as a single quote."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from laptop_pricing.data.read import fill_default, read_rows
+from laptop_pricing.data.read import read_rows
 from laptop_pricing.data.schema import CONTRADICTIONS, SPECIFICATION, TARGET
 from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import atomic_path
-from laptop_pricing.modeling.bundle import load_bundle
-from laptop_pricing.modeling.factors import base_price, factors
-from laptop_pricing.modeling.interval import interval, offers
+from laptop_pricing.modeling.bundle import load_compiled
+from laptop_pricing.modeling.interval import interval
 
 PREDICTION, LOW, HIGH = f"predicted_{TARGET}", f"{TARGET}_low", f"{TARGET}_high"
-_BLOCK = 10_000  # rows at a time, which bounds the memory
-
-
-@dataclass(frozen=True)
-class Quote:
-    """A price and what it rests on.
-
-    Parameters
-    ----------
-    price, low, high : float
-        The price and the interval that holds 90 % of the actual prices.
-    base : float
-        Price of the average row, which the factors multiply.
-    factors : Series of float
-        By field.
-    offers : DataFrame or None
-        From :func:`~laptop_pricing.modeling.interval.offers`, if a margin was given.
-    warnings : list of str
-        Contradictions in the description.
-    """
-
-    price: float
-    low: float
-    high: float
-    base: float
-    factors: pd.Series
-    offers: pd.DataFrame
-    warnings: list
 
 
 def predict(bundle, table):
@@ -62,9 +30,7 @@ def predict(bundle, table):
         The columns ``PREDICTION`` and, for the interval that holds 90 % of the actual prices,
         ``LOW`` and ``HIGH``; under the index of `table`.
     """
-    starts = tqdm(range(0, len(table), _BLOCK), "Predicting", disable=None, leave=False, delay=1)
-    blocks = (table.iloc[start : start + _BLOCK] for start in starts)
-    prices = np.concatenate([bundle.model.predict(block) for block in blocks])
+    prices = bundle.compiled.prices(table)
     low, high = interval(bundle.metadata["calibration"], prices).T
     return pd.DataFrame({PREDICTION: prices, LOW: low, HIGH: high}, index=table.index)
 
@@ -99,7 +65,7 @@ def predict_file(models, source, target):
         )
     if target.resolve() == source.resolve():
         raise UserError(f"{target}: input and output are the same file; name another output")
-    bundle = load_bundle(models)
+    bundle = load_compiled(models)
     found, text = read_rows(source, SPECIFICATION)
     table, failures = validate(text, SPECIFICATION)
     if len(failures):
@@ -114,52 +80,6 @@ def predict_file(models, source, target):
         else:
             priced.to_parquet(part, index=False)
     return prices, contradictions(table)
-
-
-def quote(models, cells, margin=None, risk=None):
-    """Price one row.
-
-    Parameters
-    ----------
-    models : Path
-        Folder of the bundle.
-    cells : dict of str
-        Text by column name, as a person types it; blank where the seller does not know.
-    margin : float, optional
-        Wanted share of the selling price, for ``offers``.
-    risk : float, optional
-        Accepted share of deals that miss the margin; by default several.
-
-    Returns
-    -------
-    Quote
-
-    Raises
-    ------
-    UserError
-        If a cell breaks the schema: all of them, in one line.
-    """
-    text = pd.DataFrame(
-        {c.name: fill_default(c, pd.Series([cells.get(c.name, "")])) for c in SPECIFICATION}
-    )
-    table, failures = validate(text, SPECIFICATION)
-    if len(failures):
-        raise UserError("; ".join(_broken(failure) for _, failure in failures.iterrows()))
-    bundle = load_bundle(models)
-    price, low, high = (float(value) for value in predict(bundle, table).iloc[0])
-    possible = None
-    if margin is not None:
-        risks = {} if risk is None else {"risks": (risk,)}
-        possible = offers(bundle.metadata["calibration"], price, margin, **risks)
-    return Quote(
-        price=price,
-        low=low,
-        high=high,
-        base=base_price(bundle.model),
-        factors=factors(bundle.model, table).iloc[0],
-        offers=possible,
-        warnings=contradictions(table),
-    )
 
 
 def contradictions(table):

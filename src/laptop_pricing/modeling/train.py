@@ -7,12 +7,12 @@ from pyarrow import ArrowException
 from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.preprocess import SUMMARY_FILE, TABLE_FILE
-from laptop_pricing.data.schema import ITEMS, TARGET
+from laptop_pricing.data.schema import FEATURES, ITEMS, TARGET
 from laptop_pricing.data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import write_json
 from laptop_pricing.modeling import plots
-from laptop_pricing.modeling.bundle import save_bundle
+from laptop_pricing.modeling.bundle import load_compiled, save_bundle
 from laptop_pricing.modeling.evaluate import (
     cross_validate,
     learning_curve,
@@ -22,7 +22,6 @@ from laptop_pricing.modeling.evaluate import (
     slices,
     summarise,
 )
-from laptop_pricing.modeling.factors import factors
 from laptop_pricing.modeling.interval import (
     calibrate,
     coverage,
@@ -88,6 +87,8 @@ def train(workspace, params):
             "calibration": _rounded(calibration),
         },
     )
+    factors = load_compiled(workspace.models).compiled.factors(table)
+    factors = pd.DataFrame(factors, table.index, FEATURES)
     promised = params.criteria.MAPE
     plots.save_plots(
         workspace,
@@ -97,7 +98,7 @@ def train(workspace, params):
             "residuals": plots.draw_residuals(predictions, price_bands(predictions["predicted"])),
             "slices": plots.draw_slices(slices(predictions, table), promised),
             "learning_curve": plots.draw_learning_curve(curve, noise_floor(table), promised),
-            "factors": plots.draw_factors(factors(model, table)),
+            "factors": plots.draw_factors(factors),
             "offers": plots.draw_offers(calibration),
         },
     )

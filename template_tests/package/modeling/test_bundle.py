@@ -25,10 +25,12 @@ from laptop_pricing.data.split import HOLDOUT_PERCENT, HOLDOUT_RULE
 from laptop_pricing.errors import UserError
 from laptop_pricing.files import checksum
 from laptop_pricing.modeling.bundle import (
+    COMPILED_FILE,
     METADATA_FILE,
     MODEL_FILE,
     TRUSTED_TYPES,
     load_bundle,
+    load_compiled,
     read_metadata,
     save_bundle,
 )
@@ -148,7 +150,7 @@ print(*(float(price).hex() for price in prices))
 
 def test_metadata_says_what_the_bundle_is(trained, params, sample_csv):
     metadata = _metadata(trained.models)
-    assert metadata["format"] == 2
+    assert metadata["format"] == 3
     assert metadata["features"] == list(FEATURES) and metadata["target"] == "price"
     assert metadata["model_sha256"] == checksum(trained.models / MODEL_FILE, "sha256")
     names = ("numpy", "pandas", "scikit-learn", "skops")
@@ -163,7 +165,7 @@ def test_metadata_says_what_the_bundle_is(trained, params, sample_csv):
 def test_metadata_holds_no_clock_path_or_commit(trained):
     text = (trained.models / METADATA_FILE).read_text(encoding="utf-8")
     assert set(json.loads(text)) == {
-        *("format", "model_sha256", "features", "versions", "target"),
+        *("format", "model_sha256", "compiled_sha256", "features", "versions", "target"),
         *("alpha", "params", "data_md5", "holdout", "metrics", "calibration"),
     }
     assert "/" not in text and "\\" not in text
@@ -171,7 +173,7 @@ def test_metadata_holds_no_clock_path_or_commit(trained):
     assert not re.search(r'"[0-9a-f]{40}"', text)
 
 
-@pytest.mark.parametrize("name", [MODEL_FILE, METADATA_FILE])
+@pytest.mark.parametrize("name", [MODEL_FILE, COMPILED_FILE, METADATA_FILE])
 def test_saving_leaves_no_half_a_bundle_that_loads(trained, folder, name, monkeypatch):
     """Killed before either file is in place, the old bundle loads or none does."""
     model = load_bundle(folder).model
@@ -187,11 +189,16 @@ def test_saving_leaves_no_half_a_bundle_that_loads(trained, folder, name, monkey
     with pytest.raises(KeyboardInterrupt):
         save_bundle(folder, model, {})
     monkeypatch.undo()
-    assert sorted(path.name for path in folder.iterdir()) == [METADATA_FILE, MODEL_FILE]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        COMPILED_FILE,
+        METADATA_FILE,
+        MODEL_FILE,
+    ]
     if name == MODEL_FILE:
         load_bundle(folder)
     else:
-        with pytest.raises(UserError, match=MODEL_FILE):
+        wrong = MODEL_FILE if name == COMPILED_FILE else COMPILED_FILE
+        with pytest.raises(UserError, match=wrong):
             load_bundle(folder)
 
 
@@ -238,6 +245,16 @@ def _drop(name):
     return damage
 
 
+def _plant_numbers(content):
+    """Another compiled model, with the checksum that goes with it."""
+
+    def damage(folder):
+        (folder / COMPILED_FILE).write_bytes(content)
+        _edit(folder, compiled_sha256=hashlib.sha256(content).hexdigest())
+
+    return damage
+
+
 def _write_metadata(content):
     return lambda folder: (folder / METADATA_FILE).write_bytes(content)
 
@@ -275,7 +292,7 @@ DAMAGED = {
     "metadata without metrics": (_drop("metrics"), METADATA_FILE, "not the metadata"),
     "metadata without calibration": (_drop("calibration"), METADATA_FILE, "not the metadata"),
     "another format": (lambda f: _edit(f, format=99), METADATA_FILE, "another version"),
-    "the format before": (lambda f: _edit(f, format=1), METADATA_FILE, "another version"),
+    "the format before": (lambda f: _edit(f, format=2), METADATA_FILE, "another version"),
     "another feature": (
         lambda f: _edit(f, features=[*FEATURES, "colour"]),
         METADATA_FILE,
@@ -287,6 +304,14 @@ DAMAGED = {
         "other columns",
     ),
     "other scikit-learn": (_other_scikit_learn, MODEL_FILE, "0.24.2"),
+    "no numbers": (lambda f: (f / COMPILED_FILE).unlink(), COMPILED_FILE, "no such file"),
+    "other numbers": (
+        lambda f: (f / COMPILED_FILE).write_bytes(b"{}"),
+        COMPILED_FILE,
+        "SHA-256",
+    ),
+    "numbers not JSON": (_plant_numbers(b"{"), COMPILED_FILE, "not a compiled model"),
+    "numbers of another model": (_plant_numbers(b"{}"), COMPILED_FILE, "not a compiled model"),
     "not a zip, checksum matching": (lambda f: _plant(f, b"model"), MODEL_FILE, "not a skops"),
     "truncated, checksum matching": (_truncate_with_checksum, MODEL_FILE, "not a skops"),
     "a member missing, checksum matching": (_take_a_member_out, MODEL_FILE, ""),
@@ -312,6 +337,11 @@ DAMAGED = {
         "",
     ),
 }
+
+
+def test_prices_need_the_compiled_model_alone(folder):
+    (folder / MODEL_FILE).unlink()
+    assert load_compiled(folder).model is None
 
 
 @pytest.mark.parametrize("damage, named, said", DAMAGED.values(), ids=DAMAGED)

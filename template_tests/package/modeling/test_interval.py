@@ -158,25 +158,27 @@ def test_summarise_coverage_by_hand():
 
 
 def test_offers_by_hand():
-    found = offers(CALIBRATION, 500, margin=0.2, risks=(0.1, 0.5, 0.9))
+    found = pd.DataFrame(offers(CALIBRATION, 500, margin=0.2, risks=(0.1, 0.5, 0.9)))
     assert list(found) == ["risk", "offer", "losing", "expected_margin"]
     # 0.6, 1.0 and 1.4 of the price are what a share of 0.1, 0.5 and 0.9 sells below; the mean is 1.
     assert list(found["offer"]) == pytest.approx([0.8 * 300, 0.8 * 500, 0.8 * 700])
     assert list(found["losing"]) == pytest.approx([0, 0.3, 0.62])
     assert list(found["expected_margin"]) == pytest.approx([1 - 0.48, 0.2, 1 - 1.12])
-    assert list(offers(CALIBRATION, 500, 0)["risk"]) == list(RISKS)
+    assert [line.risk for line in offers(CALIBRATION, 500, 0)] == list(RISKS)
 
 
 def test_without_a_margin_half_of_the_deals_at_the_median_lose():
     for price in (500, 1_500, 5_000):  # all three have a median ratio of 1
-        (line,) = offers(CALIBRATION, price, margin=0, risks=(0.5,)).itertuples()
+        (line,) = offers(CALIBRATION, price, margin=0, risks=(0.5,))
         assert (line.offer, line.losing) == pytest.approx((price, 0.5))
         assert line.expected_margin == pytest.approx(0, abs=1e-12)
 
 
 def test_an_offer_falls_with_the_margin_and_rises_with_the_risk(known):
     risks = np.linspace(0.01, 0.99, 50)
-    table = np.array([offers(known, 3_000, m, risks)["offer"] for m in np.linspace(0, 0.95, 20)])
+    table = np.array(
+        [pd.DataFrame(offers(known, 3_000, m, risks))["offer"] for m in np.linspace(0, 0.95, 20)]
+    )
     assert (np.diff(table, axis=0) < 0).all(), "a larger margin"
     assert (np.diff(table, axis=1) > 0).all(), "a larger risk"
     assert (table > 0).all()
@@ -187,7 +189,7 @@ def test_losing_and_expected_margin_agree_with_a_count(known, price):
     spread = SPREADS[PRICES.index(price)]
     sold = price * np.exp(np.random.default_rng(4).normal(0, spread, 100_000))
     for margin in (0, 0.1, 0.3):
-        for line in offers(known, price, margin).itertuples():
+        for line in offers(known, price, margin):
             assert line.losing == pytest.approx((sold < line.offer).mean(), abs=0.02)
             kept = (sold - line.offer).sum() / sold.sum()
             assert line.expected_margin == pytest.approx(kept, abs=0.02)
@@ -198,15 +200,15 @@ def test_losing_and_expected_margin_agree_with_a_count(known, price):
 def test_the_share_of_deals_that_miss_the_margin_is_the_risk(known, price, margin):
     spread = SPREADS[PRICES.index(price)]
     sold = price * np.exp(np.random.default_rng(5).normal(0, spread, 100_000))
-    found = offers(known, price, margin)
+    found = pd.DataFrame(offers(known, price, margin))
     missed = [((sold - offer) / sold < margin).mean() for offer in found["offer"]]
     assert missed == pytest.approx(list(RISKS), abs=0.02)
 
 
 def test_an_offer_below_all_known_ratios_never_loses():
-    line = offers(CALIBRATION, 500, margin=0.95, risks=(0.99,)).iloc[0]
-    assert line["losing"] == 0 and line["expected_margin"] > 0.9
+    (line,) = offers(CALIBRATION, 500, margin=0.95, risks=(0.99,))
+    assert line.losing == 0 and line.expected_margin > 0.9
     # At 0.51 of the price begins what is known: a hundredth of the deals sells below.
     margin = 1 - 0.51 / 1.4
-    assert offers(CALIBRATION, 500, margin + 0.001, (0.9,))["losing"].item() == 0
-    assert offers(CALIBRATION, 500, margin - 0.001, (0.9,))["losing"].item() >= 0.01
+    assert offers(CALIBRATION, 500, margin + 0.001, (0.9,))[0].losing == 0
+    assert offers(CALIBRATION, 500, margin - 0.001, (0.9,))[0].losing >= 0.01

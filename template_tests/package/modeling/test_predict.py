@@ -1,5 +1,6 @@
 """One way to a price, for files and for single laptops."""
 
+import math
 import re
 
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 from laptop_pricing.data.schema import COLUMNS, FEATURES, SPECIFICATION
 from laptop_pricing.errors import UserError
 from laptop_pricing.modeling.bundle import load_bundle
-from laptop_pricing.modeling.predict import PREDICTION, predict, predict_file, quote
+from laptop_pricing.modeling.predict import PREDICTION, predict, predict_file
+from laptop_pricing.modeling.quote import quote
 from laptop_pricing.modeling.train import read_processed
 
 ROWS = 12
@@ -163,7 +165,7 @@ BAD_CELLS = {
     "another unit": ("ssd", "1 TB"),
     "not a number": ("hdd", "nan"),
     "infinite": ("hdd", "inf"),
-    "huge": ("hdd", "9" * 400),
+    "huge": ("hdd", "9" * 40),
     "words for yes": ("touchscreen", "maybe"),
     "number for yes": ("msoffice", "1"),
     "too long a warranty": ("warranty", "10 years"),
@@ -344,25 +346,23 @@ def test_quote_takes_what_a_person_types(models):
 
 def test_a_quote_says_why(models):
     found = quote(models, CELLS)
-    assert list(found.factors.index) == list(FEATURES)
-    assert found.base * found.factors.prod() == pytest.approx(found.price, rel=1e-9)
+    assert tuple(found.factors) == FEATURES
+    assert found.base * math.prod(found.factors.values()) == pytest.approx(found.price, rel=1e-9)
     assert found.offers is None
 
 
 def test_a_quote_with_a_margin_has_offers(models):
     found = quote(models, CELLS, margin=0.2)
-    assert len(found.offers) > 1 and found.offers["offer"].is_monotonic_increasing
-    assert (found.offers["offer"] < found.price).all()
-    one = quote(models, CELLS, margin=0.2, risk=0.1).offers
-    assert len(one) == 1
-    same = found.offers[found.offers["risk"] == 0.1].reset_index(drop=True)
-    pd.testing.assert_frame_equal(one, same)
+    amounts = [line.offer for line in found.offers]
+    assert len(amounts) > 1 and amounts == sorted(amounts) and amounts[-1] < found.price
+    (one,) = quote(models, CELLS, margin=0.2, risk=0.1).offers
+    assert one in found.offers and one.risk == 0.1
 
 
 def test_a_long_table_is_priced_like_its_parts(models, table, monkeypatch):
     bundle = load_bundle(models)
     whole = predict(bundle, table[list(FEATURES)])
-    monkeypatch.setattr("laptop_pricing.modeling.predict._BLOCK", 3)
+    monkeypatch.setattr("laptop_pricing.modeling.compiled._BLOCK", 3)
     pd.testing.assert_frame_equal(predict(bundle, table[list(FEATURES)]), whole, rtol=1e-12)
 
 
@@ -392,7 +392,7 @@ def test_quote_names_the_field(models, column, value):
 @pytest.mark.parametrize("column", [c.name for c in SPECIFICATION if c.default is None])
 def test_quote_asks_for_what_has_no_default(models, column):
     cells = {name: cell for name, cell in CELLS.items() if name != column}
-    with pytest.raises(UserError, match=f"^{column}: found ''; expected "):
+    with pytest.raises(UserError, match=f"^{column}: found nothing; expected "):
         quote(models, cells)
 
 
@@ -423,7 +423,7 @@ CONTRADICTIONS = {
 @pytest.mark.parametrize("changes, said", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_a_contradiction_is_priced_with_a_warning(models, tmp_path, changes, said):
     found = quote(models, CELLS | changes)
-    assert found.price > 0 and found.warnings == [f"{said} (1 of 1 rows)"]
+    assert found.price > 0 and found.warnings == [said]
     laptops = pd.DataFrame([CELLS, CELLS | changes, CELLS])
     source = _write(laptops, tmp_path / "in.csv")
     prices, warnings = predict_file(models, source, tmp_path / "out.csv")

@@ -1,6 +1,9 @@
-"""The factors are exact Shapley values, and multiply to the price."""
+"""The compiled model is the fitted one, and its factors are exact Shapley values."""
 
 import copy
+import json
+import shutil
+import timeit
 from math import comb
 
 import numpy as np
@@ -8,12 +11,15 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from laptop_pricing.data.schema import FEATURES, SPECIFICATION
+from laptop_pricing.data.preprocess import preprocess
+from laptop_pricing.data.schema import FEATURES
 from laptop_pricing.data.split import is_held_out
-from laptop_pricing.modeling.bundle import load_bundle
-from laptop_pricing.modeling.factors import base_price, factors
+from laptop_pricing.errors import StepFailed
+from laptop_pricing.modeling.bundle import load_bundle, save_bundle
+from laptop_pricing.modeling.compiled import CompiledModel, compile_model, random_rows
 from laptop_pricing.modeling.pipeline import fit_pipeline, questions
 from laptop_pricing.modeling.train import read_processed
+from laptop_pricing.settings import Workspace
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,17 +45,17 @@ def quick(params):
     return params.train.model_copy(update={"alphas": (8,)})
 
 
+def base_price(model):
+    return CompiledModel(compile_model(model)).base
+
+
+def factors(model, table):
+    found = CompiledModel(compile_model(model)).factors(table)
+    return pd.DataFrame(found, table.index, FEATURES)
+
+
 def _random_laptops(rows, seed):
-    random = np.random.default_rng(seed)
-    table = {}
-    for column in SPECIFICATION:
-        if column.kind == "category":
-            table[column.name] = random.choice(np.array(column.allowed, dtype=object), rows)
-        elif column.kind == "flag":
-            table[column.name] = random.random(rows) < 0.5
-        else:
-            table[column.name] = random.integers(column.low, column.levels[-1] * 5 // 4, rows)
-    return pd.DataFrame(table, index=range(7, 7 + rows))
+    return random_rows(rows, seed).set_axis(range(7, 7 + rows))
 
 
 def test_the_factors_times_the_base_price_are_the_price(model):
@@ -166,3 +172,58 @@ def test_asking_changes_nothing(model):
     factors(model, laptops)
     pd.testing.assert_frame_equal(laptops, before)
     np.testing.assert_array_equal(model.predict(laptops), prices)
+
+
+def _real(laptop_csv, params, tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("real"))
+    workspace.raw.parent.mkdir(parents=True)
+    shutil.copyfile(laptop_csv, workspace.raw)
+    preprocess(workspace, params.preprocess)
+    return read_processed(workspace)[0]
+
+
+@pytest.mark.parametrize("data, rows", [("sample", 100_000), ("real", 1_000_000)])
+def test_the_compiled_model_is_the_fitted_one(data, rows, request, table, params, tmp_path_factory):
+    if data == "real":
+        table = _real(request.getfixturevalue("laptop_csv"), params, tmp_path_factory)
+    model = fit_pipeline(table, params.train.model_copy(update={"alphas": (8,)}))
+    compiled = CompiledModel(json.loads(json.dumps(compile_model(model))))
+    laptops = random_rows(rows, seed=8)
+    found = compiled.prices(laptops)
+    for start in range(0, rows, 20_000):  # the pipeline needs 20 kB a row
+        part = slice(start, start + 20_000)
+        np.testing.assert_allclose(found[part], model.predict(laptops[part]), rtol=1e-12)
+    alone = [compiled.price(row) for row in laptops[:2_000].to_dict("records")]
+    np.testing.assert_allclose(alone, found[:2_000], rtol=1e-12)
+
+
+def test_compiled_numbers_do_not_depend_on_threads_or_order_of_sums(model):
+    numbers = compile_model(model)
+    with threadpool_limits(2):
+        assert json.dumps(compile_model(model)) == json.dumps(numbers)
+    assert min(map(len, numbers["levels"].values())) > 1
+
+
+def test_a_compiled_model_that_is_not_the_fitted_one_is_never_saved(model, tmp_path, monkeypatch):
+    def wrong(model):
+        numbers = compile_model(model)
+        numbers["pairs"][0][-1] += 1e-6  # one of thousands
+        return numbers
+
+    monkeypatch.setattr("laptop_pricing.modeling.bundle.compile_model", wrong)
+    with pytest.raises(StepFailed, match="differs from the fitted one by"):
+        save_bundle(tmp_path / "models", model, {})
+    assert not (tmp_path / "models").exists()
+
+
+def test_one_price_takes_microseconds(model):
+    laptop = random_rows(1)
+    (row,) = laptop.to_dict("records")
+    compiled = CompiledModel(compile_model(model))
+
+    def fastest(call, times):
+        return min(timeit.repeat(call, number=times, repeat=7)) / times
+
+    ours = fastest(lambda: compiled.price(row), 300)
+    theirs = fastest(lambda: model.predict(laptop), 3)
+    assert theirs / ours > 300, (theirs, ours)  # benchmarks/serving.py says how much, at rest
