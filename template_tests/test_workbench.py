@@ -1,0 +1,155 @@
+"""The notebooks on the real data, and what a data scientist sees: the site, its notebook pages,
+MLflow's pages. Looked at in Chromium, whose pictures go to .scratch/screenshots.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from baking import check
+from environments import ROOT
+from servers import free_port, running
+
+pytestmark = pytest.mark.services
+
+SCREENSHOTS = ROOT / ".scratch" / "screenshots"
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+EXECUTE = ["jupyter", "nbconvert", "--to", "notebook", "--execute", "notebooks/*.ipynb"]
+EXECUTE += ["--output-dir", ".scratch/notebooks", "--log-level=ERROR"]
+
+
+@pytest.fixture(scope="module")
+def project(snapshot, tmp_path_factory, laptop_csv):
+    """A clone on the real data whose result is a registered version. Read only."""
+    clone = tmp_path_factory.mktemp("workbench") / "laptops"
+    check(snapshot, "git", "clone", "-q", snapshot, clone)
+    check(clone, "laptop-pricing", "ingest", laptop_csv)
+    check(clone, "laptop-pricing", "run")
+    assert check(clone, "git", "status", "--porcelain") == ""
+    check(clone, "laptop-pricing", "dataset")
+    check(clone, "laptop-pricing", "register")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def executed(project):
+    """Its notebooks, run from top to bottom: the documents, by name."""
+    check(project, *EXECUTE, timeout=600)
+    folder = project / ".scratch" / "notebooks"
+    return {name: json.loads((folder / f"{name}.ipynb").read_text("utf-8")) for name in NOTEBOOKS}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        assert not os.environ.get("CI"), "no Chromium: apt-get install chromium"
+        pytest.skip("no Chromium here")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page of the browser; what it asks of other machines is refused and listed."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.elsewhere = []
+
+    def only_here(route):
+        here = route.request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
+        if not here:
+            page.elsewhere.append(route.request.url)
+        return route.continue_() if here else route.abort()
+
+    page.route("**/*", only_here)
+    yield page
+    page.close()
+
+
+def keep(page, name):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def outputs(notebook):
+    return [o for cell in notebook["cells"] for o in cell.get("outputs", [])]
+
+
+def printed(notebook):
+    return "".join("".join(o.get("text", [])) for o in outputs(notebook))
+
+
+def test_the_notebooks_run_on_the_real_data(executed):
+    for name, notebook in executed.items():
+        assert "The project's own data and model" in printed(notebook), name
+        assert "synthetic" not in printed(notebook), name
+        assert sum("image/png" in o.get("data", {}) for o in outputs(notebook)) >= 3, name
+    assert "823 rows, 0 of them break a rule" in printed(executed["1.0-data-processing"])
+    registered = printed(executed["3.0-registered-model"])
+    assert "registered for this branch: 823 rows" in registered
+    assert "version 1\n" in registered and "never lower along a step: True" in registered
+
+
+@pytest.fixture(scope="module")
+def site(project, executed):
+    """The address of the built site, with the notebooks' outputs."""
+    check(project, "mkdocs", "build", "--strict", "-d", project / "site")
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "-d", "site"]
+    with running(command, f"http://127.0.0.1:{port}", project / "site.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_home_says_what_it_is_and_where_to_go(site, page):
+    page.goto(site, wait_until="networkidle")
+    keep(page, "home")
+    text = page.inner_text("body")
+    assert page.title().startswith("Laptop pricing")
+    for word in ("Quick start", "Tutorial", "Reference", "Troubleshooting", "Notebooks"):
+        assert word in text, word
+    assert page.elsewhere == []
+
+
+def test_a_notebook_page_shows_code_and_pictures(site, page):
+    page.goto(f"{site}/notebooks/1.0-data-processing/", wait_until="networkidle")
+    keep(page, "notebook")
+    text = page.inner_text("article")
+    assert "Duplicates, and why they leak" in text and "The project's own data and model" in text
+    sizes = page.eval_on_selector_all("article img", "all => all.map(i => i.naturalWidth)")
+    assert len(sizes) >= 5 and min(sizes) > 200, sizes
+    assert page.elsewhere == []
+
+
+def test_the_search_finds_a_page(site, page):
+    page.goto(site, wait_until="networkidle")
+    page.keyboard.press("/")
+    page.keyboard.type("hold-out")
+    page.wait_for_selector("text=Evidence")
+    keep(page, "search")
+
+
+def test_mlflow_shows_the_projects_runs(project, executed, page):
+    port = free_port()
+    program = Path(sys.executable).parent / "mlflow"
+    command = [program, "ui", "--backend-store-uri", "sqlite:///mlflow.db", "--port", port]
+    quiet = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with running(command, f"http://127.0.0.1:{port}/health", project / "ui.log", quiet):
+        page.goto(f"http://127.0.0.1:{port}/#/experiments", wait_until="networkidle")
+        for name in ("laptop-pricing", "laptop-pricing-datasets", "laptop-pricing-notebooks"):
+            page.wait_for_selector(f"text={name}")
+        page.get_by_role("link", name="laptop-pricing-notebooks").click()
+        page.wait_for_selector("text=more never costs less (ours)")
+        page.wait_for_timeout(1000)
+        keep(page, "mlflow-runs")
+        text = page.inner_text("body")
+        assert "Median" in text and "+ logarithm of the price" in text
+        page.goto(f"http://127.0.0.1:{port}/#/models", wait_until="networkidle")
+        page.wait_for_selector("text=laptop-pricing")
+        keep(page, "mlflow-models")
