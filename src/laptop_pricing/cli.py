@@ -506,6 +506,41 @@ def quote(margin, risk, **answers):
     print_quote(found, margin)
 
 
+@app.command(epilog=_example("serve --port 8000"))
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8000,
+    model: Annotated[
+        Optional[str],
+        typer.Option(help=f"Folder of a bundle, or models:/{NAME}@prod; by default models/."),
+    ] = None,
+):
+    """Answer quotes over HTTP: the REST API.
+
+    Asks for a key where the environment or .env sets one; see docs/api.md.
+    """
+    from laptop_pricing.serving.api import KEY_VARIABLE
+    from laptop_pricing.serving.server import build_app, open_port, run_server
+    from laptop_pricing.settings import find_workspace, load_environment
+
+    try:
+        workspace = find_workspace()
+        load_environment(workspace)
+    except UserError:
+        if model is None:
+            raise
+        workspace = None  # a container has the bundle alone
+    built, origin = build_app(model or workspace.models, workspace)
+    listening = open_port(host, port)
+    address, port = listening.getsockname()[:2]
+    typer.echo(f"Model: {origin}")
+    if not os.environ.get(KEY_VARIABLE):
+        _warn([f"{KEY_VARIABLE} is not set: whoever reaches {address} gets answers"])
+    typer.echo(f"API: http://{address}:{port}/docs")
+    sys.stdout.flush()
+    run_server(built, listening)
+
+
 def _flag(column):
     return "--" + column.name.replace("_", "-")
 

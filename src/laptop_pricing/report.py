@@ -15,7 +15,6 @@ from laptop_pricing.data.schema import FEATURES, TARGET, UNIT
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import atomic_path, write_text
 from laptop_pricing.modeling.bundle import load_bundle
-from laptop_pricing.modeling.factors import factors
 from laptop_pricing.modeling.gate import (
     Comparison,
     compare_on_holdout,
@@ -222,9 +221,10 @@ def _slices(was, now):
 def _flipped(champion, candidate, table):
     """The values of a field that raised the price before and lower it now, or the other way."""
     lines = []
-    old, new = (np.log(factors(bundle.model, table)) for bundle in (champion, candidate))
-    for name in FEATURES:
-        means = pd.DataFrame({"before": old[name], "now": new[name]}).groupby(table[name]).mean()
+    old, new = (np.log(bundle.compiled.factors(table)) for bundle in (champion, candidate))
+    for i, name in enumerate(FEATURES):
+        effects = pd.DataFrame({"before": old[:, i], "now": new[:, i]}, table.index)
+        means = effects.groupby(table[name]).mean()
         for value, (before, now) in means.iterrows():
             if before * now < 0 and min(abs(before), abs(now)) > SMALL_EFFECT:
                 lines.append((name, value, float(np.exp(before)), float(np.exp(now))))

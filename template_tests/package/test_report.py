@@ -10,10 +10,11 @@ from solo import call, change_params, commit, make_project, ours
 
 from laptop_pricing import report as module
 from laptop_pricing.data.sample import write_sample
-from laptop_pricing.data.schema import COLUMNS, SLICED_BY
+from laptop_pricing.data.schema import COLUMNS, FEATURES, SLICED_BY
 from laptop_pricing.data.split import is_held_out, specification_key
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import checksum
+from laptop_pricing.modeling.compiled import CompiledModel
 from laptop_pricing.report import examine, report
 from laptop_pricing.settings import PARAMS_FILE, Workspace, load_params
 
@@ -169,7 +170,7 @@ def test_no_change_is_no_difference(base, tmp_path):
 
 
 def test_factors_that_changed_sign_are_named(base, better, monkeypatch, tmp_path):
-    factors = module.factors
+    factors = CompiledModel.factors
     calls = []
 
     def turned(model, table):
@@ -177,12 +178,14 @@ def test_factors_that_changed_sign_are_named(base, better, monkeypatch, tmp_path
         found = factors(model, table)
         calls.append(model)
         if len(calls) == 1:
-            found["brand"] = found["brand"].where(table["brand"] != "MSI", 1 / found["brand"])
+            turned = table["brand"].to_numpy() == "MSI"
+            brand = FEATURES.index("brand")
+            found[turned, brand] = 1 / found[turned, brand]
         return found
 
     params = load_params(base.root / PARAMS_FILE)
     assert not len(examine(base, params, "stag").flipped)
-    monkeypatch.setattr(module, "factors", turned)
+    monkeypatch.setattr(CompiledModel, "factors", turned)
     text, found = written(base, tmp_path)
     ((field, value, before, now),) = table_of(section(text, "Factors that changed sign"))
     assert (field, value) == ("brand", "MSI")

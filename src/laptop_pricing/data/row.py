@@ -1,11 +1,13 @@
 """One row to be priced, as a person types it or as JSON says it -> typed, checked values."""
 
+from reprlib import Repr
 from types import SimpleNamespace
 from typing import NamedTuple
 
 from laptop_pricing.data.schema import CONTRADICTIONS, ROW_RULES, SPECIFICATION
 
-_LONGEST = 60  # characters of what was found
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60  # characters
 
 
 class Failure(NamedTuple):
@@ -45,17 +47,18 @@ def read_row(cells):
         All of them.
     """
     if not isinstance(cells, dict):
-        return {}, [Failure("", _shown(cells), "it is an object with one entry per field")]
+        return {}, [Failure("", _SHORT.repr(cells), "it is an object with one entry per field")]
     row, failures = {}, []
     for column in SPECIFICATION:
         cell = cells.get(column.name)
         blank = cell is None or (isinstance(cell, str) and not cell.strip())
         row[column.name] = column.default if blank else column.read(cell)
         if row[column.name] is None:
-            found = _shown(cell) if column.name in cells else "nothing"
+            found = _SHORT.repr(cell) if column.name in cells else "nothing"
             failures.append(Failure(column.name, found, column.rule))
-    for name in cells.keys() - row.keys():
-        failures.append(Failure(_shown(name)[1:-1], "an unknown field", f"one of {', '.join(row)}"))
+    for name in [name for name in cells if name not in row]:
+        shown = _SHORT.repr(name)[1:-1]
+        failures.append(Failure(shown, "an unknown field", f"one of {', '.join(row)}"))
     if not failures:
         values = SimpleNamespace(**row)
         broken = (rule.text for rule in ROW_RULES if not rule.holds(values))
@@ -67,8 +70,3 @@ def contradictions(row):
     """What is doubtful in a row, in words."""
     values = SimpleNamespace(**row)
     return [rule.text for rule in CONTRADICTIONS if rule.holds(values)]
-
-
-def _shown(found):
-    shown = repr(found)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

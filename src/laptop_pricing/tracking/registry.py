@@ -1,9 +1,14 @@
 """Model versions and their aliases, by calls that MLflow servers from 2.7 on understand."""
 
-from laptop_pricing.errors import UserError
+import os
+from pathlib import Path
+
+from laptop_pricing.errors import StepFailed, UserError
+from laptop_pricing.modeling.bundle import read_metadata
 from laptop_pricing.tracking.server import open_client
 
 MODEL_FOLDER = "model"
+BUNDLE_FOLDER = "bundle"
 _REMEDY = "the run itself is safe; try again later"
 
 
@@ -92,6 +97,40 @@ def find_version(workspace, name, alias):
     with open_client(workspace, f"{name}@{alias} not found", "register a version first") as client:
         found = client.get_model_version_by_alias(name, alias)
         return str(found.version), found.run_id
+
+
+def fetch_bundle(workspace, name, alias, folder):
+    """Download the bundle of the version that an alias means now.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    name, alias : str
+    folder : Path
+        Where to put it.
+
+    Returns
+    -------
+    version : str
+    bundle : Path
+
+    Raises
+    ------
+    StepFailed
+        As for :func:`find_version`, and if the bundle is not the one that was registered.
+    """
+    version, run_id = find_version(workspace, name, alias)
+    with open_client(workspace, f"{name}@{alias} not fetched", "try again later") as client:
+        from mlflow.artifacts import download_artifacts
+
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        run, uri = client.get_run(run_id), workspace.tracking_uri
+        source = f"{run.info.artifact_uri}/{BUNDLE_FOLDER}"
+        found = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=uri))
+        registered = client.get_model_version(name, version).tags.get("model_sha256")
+    if registered != read_metadata(found)["model_sha256"]:
+        raise StepFailed(f"{name} version {version}: not the model that was registered")
+    return version, found
 
 
 def _complete(client, version, description, tags):

@@ -145,7 +145,7 @@ def _log(client, run_id, workspace, bundle, table, summary, tags):
         client.log_artifact(run_id, str(file))
     client.log_artifacts(run_id, str(workspace.models), "bundle")
     with tempfile.TemporaryDirectory() as folder:
-        _save_model(bundle, table, Path(folder) / "model")
+        save_model(bundle, table, Path(folder) / "model")
         client.set_tag(run_id, COPY_TAG, checksum(Path(folder) / "model" / COPY_FILE, "sha256"))
         client.log_artifacts(run_id, str(Path(folder) / "model"), "model")
 
@@ -165,7 +165,7 @@ def _scores(summary):
         yield f"{name}_sd", figure["sd"]
 
 
-def _save_model(bundle, table, folder):
+def save_model(bundle, table, folder):
     """The fitted pipeline in MLflow's own format, for the registry and for others to load."""
     import mlflow.sklearn
     from mlflow.models import infer_signature

@@ -1,0 +1,1 @@
+"""Prices over the network. Neither pandas, scikit-learn nor MLflow is needed."""
