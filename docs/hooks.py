@@ -1,15 +1,55 @@
-"""A hook of MkDocs: a line ``<!-- table: NAME -->`` of a page becomes docs/tables/NAME.md."""
+"""A hook of MkDocs: pages and tables that are made from the code when the site is built.
+
+A line ``<!-- table: NAME -->`` of a page becomes docs/tables/NAME.md. The reference pages come from
+the commands, params.yaml, COLUMNS and the docstrings; the notebook pages from notebooks/.
+"""
 
 import re
 from pathlib import Path
 
+import nbformat
+import typer
+import typer.main
 from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File
+from nbconvert import MarkdownExporter
 
-TABLES = Path(__file__).parent / "tables"
+from laptop_pricing import NAME
+from laptop_pricing.cli import app
+from laptop_pricing.data import schema
+from laptop_pricing.settings import Params
+
+ROOT = Path(__file__).parent.parent
+TABLES = ROOT / "docs" / "tables"
+NOTEBOOKS, EXECUTED = ROOT / "notebooks", ROOT / ".scratch" / "notebooks"
+PACKAGE = ROOT / "src" / schema.__name__.split(".")[0]
 COMMANDS = {
     "comparison": "laptop-pricing compare -o docs/tables/comparison.md",
     "speed": "python benchmarks/speed.py",
 }
+EXECUTE = "jupyter nbconvert --to notebook --execute notebooks/*.ipynb --output-dir "
+EXECUTE += ".scratch/notebooks"
+
+
+def on_files(files, config, **_):
+    """Add the generated pages, and name those of the notebooks in the navigation."""
+    for name, content in {
+        "cli": _cli(),
+        "params": _params(),
+        "data-dictionary": _data_dictionary(),
+        **{f"api-{room}": _api(room) for room in ("data", "modeling", "tracking", "rest")},
+    }.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=content))
+    pages = []
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        content, images = _notebook(path)
+        pages.append(f"notebooks/{path.stem}.md")
+        files.append(File.generated(config, pages[-1], content=content))
+        for name, image in images.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=image))
+    named = ({**item, "Notebooks": pages} if "Notebooks" in item else item for item in config.nav)
+    config.nav = [item for item in named if item.get("Notebooks", True)]
+    return files
 
 
 def on_page_markdown(markdown, page, **_):
@@ -25,3 +65,124 @@ def on_page_markdown(markdown, page, **_):
             ) from None
 
     return re.sub(r"^<!-- table: ([\w-]+) -->$", table, markdown, flags=re.MULTILINE)
+
+
+def _table(heads, rows):
+    lines = [heads, ["---"] * len(heads), *rows]
+    cells = ([str(cell).replace("|", r"\|").replace("\n", " ") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def _cli():
+    """Every command with its options and example, from the parser itself."""
+    commands = list(_commands(typer.main.get_command(app), None, NAME))
+    brief = [
+        (f"[`{name}`](#{name.replace(' ', '-')})", command.get_short_help_str(200))
+        for name, command, _ in commands
+    ]
+    text = f"# Commands\n\nMade from the program itself; `{NAME} COMMAND --help` says the same.\n\n"
+    text += _table(["command", "what it does"], brief)
+    for name, command, context in commands:
+        options = [found for p in command.params if (found := p.get_help_record(context))]
+        text += f"\n## {name}\n\n{command.help}\n\n```text\n{command.get_usage(context)}\n```\n\n"
+        text += _table(["option", "meaning"], [(f"`{o}`", meaning) for o, meaning in options])
+        text += f"\n```bash\n{command.epilog.removeprefix('Example: ')}\n```\n"
+    return text
+
+
+def _commands(command, parent, name):
+    context = typer.Context(command, info_name=name, parent=parent)
+    if not hasattr(command, "commands"):
+        yield context.command_path.removeprefix(f"{NAME} "), command, context
+        return
+    for inner, found in command.commands.items():
+        yield from _commands(found, context, inner)
+
+
+def _params():
+    """Every key of params.yaml with its value, what is allowed and its comment."""
+    page = "# params.yaml\n\nMade from the file and `settings.py`. An unknown key is an error.\n"
+    rules = Params.model_json_schema()["$defs"]
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for name, said, lines in re.findall(r"^(\w+): *(?:# (.*))?\n((?: .*\n?)+)", text, re.MULTILINE):
+        allowed = rules[Params.model_fields[name].annotation.__name__]["properties"]
+        rows = [
+            (f"`{key}`", f"`{value}`", _allowed(allowed[key]), comment)
+            for key, value, comment in re.findall(r"^ +(\w+): *(.*?) *(?:# (.*))?$", lines, re.M)
+        ]
+        page += f"\n## {name}\n\n{said[:1].upper()}{said[1:]}\n\n"
+        page += _table(["key", "value", "allowed", "meaning"], rows)
+    return page
+
+
+def _allowed(rule):
+    """A JSON schema in words."""
+    kind = rule.get("type", "")
+    if "prefixItems" in rule:
+        return f"{len(rule['prefixItems'])} of: {_allowed(rule['prefixItems'][0])}"
+    if kind == "array":
+        return f"{'one or more' if rule.get('minItems') else 'any'} of: {_allowed(rule['items'])}"
+    if "enum" in rule:
+        return ", ".join(f"`{word}`" for word in rule["enum"])
+    names = {"string": "text", "integer": "whole number", "number": "number"}
+    bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
+    bounds["exclusiveMaximum"] = "below"
+    found = [f"{word} {rule[key]:g}" for key, word in bounds.items() if key in rule]
+    return " ".join([names.get(kind, kind), *found])
+
+
+def _data_dictionary():
+    """Every column, and the rules over several of them."""
+    known = {**dict.fromkeys(schema.FEATURES, "feature"), schema.TARGET: "target"}
+    heads = ["name", "in the raw file", "meaning", "kind", "allowed", "default", "role"]
+    page = """---
+hide: [toc]
+---
+
+# Data dictionary
+
+Made from `COLUMNS` in `data/schema.py`, the one vocabulary of the project. A column
+without a default must be given.
+
+"""
+    rows = (
+        (f"`{c.name}`", f"`{c.raw_name}`", c.description, f"{c.kind} {c.unit and f'({c.unit})'}")
+        + (c.rule, "" if c.default is None else f"`{c.spell(c.default)}`")
+        + (known.get(c.name, "not used"),)
+        for c in schema.COLUMNS
+    )
+    page += _table(heads, rows)
+    doubtful = (*schema.CONTRADICTIONS, *schema.DATASET_CONTRADICTIONS)
+    for title, said, rules in (
+        ("Rows that cannot be", "set aside, unless", schema.ROW_RULES),
+        ("Doubtful rows", "kept and counted, if", doubtful),
+    ):
+        rules = "".join(f"- {rule.text}\n" for rule in rules) or "- (no rule)\n"
+        page += f"\n## {title}\n\nA row is {said}:\n\n{rules}"
+    return page
+
+
+def _api(room):
+    """The docstrings of a room's modules."""
+    folder = PACKAGE if room == "rest" else PACKAGE / room
+    names = [path.stem for path in sorted(folder.glob("*.py")) if path.stem[:2] != "__"]
+    inside = ".".join(folder.relative_to(ROOT / "src").parts)
+    title = "The rest of the package" if room == "rest" else f"`{inside}`"
+    return f"# {title}\n\n" + "".join(f"::: {inside}.{name}\n\n" for name in names)
+
+
+def _notebook(path):
+    """A notebook as a page: with outputs if this very notebook was executed for the site."""
+    notebook, executed = nbformat.read(path, 4), EXECUTED / path.name
+    said = f"as it is in Git, without outputs. `{EXECUTE}` makes them"
+    if executed.is_file():
+        found = nbformat.read(executed, 4)
+        if [cell.source for cell in found.cells] == [cell.source for cell in notebook.cells]:
+            notebook = found
+            said = "with the outputs of its last run. Its first cells say whether the data are real"
+    resources = {"output_files_dir": f"{path.stem}_files", "unique_key": path.stem}
+    text, resources = MarkdownExporter().from_notebook_node(notebook, resources)
+    text = text.replace("](../docs/", "](../")
+    heading, _, rest = text.lstrip().partition("\n")
+    note = f"*This is `notebooks/{path.name}` {said}.*"
+    return f"{heading}\n\n{note}\n{rest}", resources["outputs"]

@@ -1,0 +1,138 @@
+"""The site, built once: the reference is whole, notebooks are pages, nothing comes from afar."""
+
+import ast
+import re
+import shutil
+import sys
+
+import nbformat
+import pytest
+from baking import bake, check, ready
+from environments import ROOT
+from playwright.sync_api import sync_playwright
+from servers import free_port, running
+
+from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, ROW_RULES
+from laptop_pricing.settings import Params
+
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_home")]
+
+NAMES = ("1.0-shown", "2.0-changed", "3.0-never-run")
+
+
+def notebook(*sources, outputs=()):
+    said = "# Looking\n\nSee [the data](../docs/data.md#the-columns)."
+    cells = [nbformat.v4.new_markdown_cell(said)]
+    cells += [nbformat.v4.new_code_cell(source, outputs=list(outputs)) for source in sources]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+@pytest.fixture(scope="module")
+def site(snapshot, tmp_path_factory):
+    """The site of this repository with three notebooks, one of them executed as it is."""
+    folder = tmp_path_factory.mktemp("docs")
+    tree = folder / "tree"
+    shutil.copytree(snapshot, tree)
+    executed = tree / ".scratch" / "notebooks"
+    executed.mkdir(parents=True)
+    for path in (tree / "notebooks").glob("*.ipynb"):
+        path.unlink()
+    printed = nbformat.v4.new_output("stream", text="a printed line")
+    for name in NAMES:
+        nbformat.write(notebook("print(1)"), tree / "notebooks" / f"{name}.ipynb")
+    nbformat.write(notebook("print(1)", outputs=[printed]), executed / f"{NAMES[0]}.ipynb")
+    nbformat.write(notebook("print(2)", outputs=[printed]), executed / f"{NAMES[1]}.ipynb")
+    build(tree, folder / "site")
+    return folder / "site"
+
+
+def build(tree, site):
+    check(tree, sys.executable, "-m", "mkdocs", "build", "--strict", "-d", site)
+
+
+def text(site, page):
+    return (site / page / "index.html").read_text("utf-8")
+
+
+def test_every_command_has_its_help_and_its_example(site):
+    listed = check(ROOT, "laptop-pricing", "--help").split("Commands:")[1]
+    names = set(re.findall(r"^  ([a-z]+) ", listed, re.MULTILINE)) - {"connect"}
+    assert "quote" in names
+    page = text(site, "reference/cli")
+    for name in (*names, "connect s3", "connect dagshub"):
+        section = page.split(f'<h2 id="{name.replace(" ", "-")}"')[1].split("<h2")[0]
+        assert "Usage: " in section and f"laptop-pricing {name}" in section, name
+    for column in COLUMNS[:15]:
+        assert f"--{column.name.replace('_', '-')}" in page
+
+
+def test_every_parameter_has_its_row(site):
+    page = text(site, "reference/params")
+    for section, field in Params.model_fields.items():
+        rows = page.split(f'<h2 id="{section}"')[1].split("<h2")[0]
+        for key in field.annotation.model_fields:
+            row = rows.split(f"<code>{key}</code>")[1].split("</tr>")[0]
+            assert re.search(r"text|number|<code>brand", row.split("<td>")[2]), (key, row)
+
+
+def test_every_column_and_every_rule_is_in_the_dictionary(site):
+    page = text(site, "reference/data-dictionary")
+    for column in COLUMNS:
+        row = page.split(f"<tr>\n<td><code>{column.name}</code></td>")[1].split("</tr>")[0]
+        assert column.description in row and column.rule in row
+    for rule in (*ROW_RULES, *CONTRADICTIONS):
+        assert f"<li>{rule.text}</li>" in page
+
+
+def test_every_public_function_has_its_entry(site):
+    pages = "".join(text(site, f"reference/api-{r}") for r in "data modeling tracking rest".split())
+    missing, count = [], 0
+    for path in (ROOT / "src").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                count += 1
+                if f'id="{module}.{node.name}"' not in pages:
+                    missing.append(f"{module}.{node.name}")
+    assert missing == [] and count > 100
+
+
+def test_a_notebook_shows_the_outputs_of_this_very_notebook_alone(site):
+    pages = [text(site, f"notebooks/{name}") for name in NAMES]
+    assert "a printed line" in pages[0] and "with the outputs of its last run" in pages[0]
+    for page in pages[1:]:
+        assert "a printed line" not in page and "without outputs" in page
+    assert '<a href="../../data/#the-columns">' in pages[0]
+    assert all(f"notebooks/{name}/" in text(site, ".") for name in NAMES)
+
+
+def test_search_finds_a_page_and_nothing_is_fetched_from_elsewhere(site, tmp_path):
+    address = f"http://127.0.0.1:{(port := free_port())}/"
+    command = (sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "-d", site)
+    with running(command, address, tmp_path / "log"), sync_playwright() as browsers:
+        browser = browsers.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        page, asked = browser.new_page(), []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        assert page.locator("nav a", has_text="Tutorial").first.is_visible()
+        page.get_by_role("textbox", name="Search").fill("leakage")
+        page.locator("a[href*='evidence']", has_text="leakage").first.wait_for()
+        page.goto(f"{address}reference/api-data/")
+        browser.close()
+    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
+
+
+def test_another_project_builds_its_own_site(snapshot, tmp_path):
+    project, variables = ready(bake(snapshot, tmp_path, module_name="z" * 24))
+    for path in (project / "notebooks").glob("*.ipynb"):
+        path.unlink()
+    schema = project / "src" / ("z" * 24) / "data" / "schema.py"
+    code = schema.read_text("utf-8")
+    code += "\nROW_RULES = CONTRADICTIONS = DATASET_CONTRADICTIONS = ()\n"
+    schema.write_text(code, encoding="utf-8")
+    check(project, "mkdocs", "build", "--strict", "-d", tmp_path / "site", **variables)
+    pages = "".join(path.read_text("utf-8") for path in (tmp_path / "site").rglob("*.html"))
+    assert "z" * 24 in pages and not re.search("laptop.pricing", pages.replace("set-laptop", ""))
+    assert "(no rule)" in pages and "notebooks/" not in text(tmp_path / "site", ".")
