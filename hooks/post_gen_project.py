@@ -24,9 +24,11 @@ SHARED = (
     ".gitignore",
     ".pre-commit-config.yaml",
     ".python-version",
+    ".readthedocs.yaml",
     ".vscode",
     "CONTRIBUTING.md",
     "README.md",
+    "README.pt-BR.md",
     "benchmarks/speed.py",
     "docs",
     "dvc.yaml",
@@ -48,6 +50,8 @@ WHOLE = "<!-- this page is of the template -->"
 def main():
     renames = _renames()
     for name in _shared_files():
+        if name.endswith(".png"):  # what our data look like
+            continue
         text = (TEMPLATE / name).read_bytes().decode("utf-8")
         if text.startswith(WHOLE):
             continue
@@ -100,8 +104,10 @@ def _renames():
     }
     if ANSWERS["open_source_license"] == "No license file":
         renames["The code is under the [MIT licence](LICENSE). "] = ""
+        renames["O código está sob a [licença MIT](LICENSE). "] = ""
     elif ANSWERS["open_source_license"] != "MIT":
         renames["[MIT licence]"] = f"[{ANSWERS['open_source_license']} licence]"
+        renames["[licença MIT]"] = f"[licença {ANSWERS['open_source_license']}]"
     if ANSWERS["python_interpreter"] != "python3":
         renames["python3 -m venv"] = "python -m venv"
     return renames

@@ -42,8 +42,14 @@ STORAGES = {
 LICENCES = ("MIT", "BSD-3-Clause", "No license file")
 # What each project has of its own; all else is shared with this repository.
 OWN = {"LICENSE", ".dvc/config", "data.dvc"}
-# Pages of shared folders that are about the template.
-LEFT_OUT = {"docs/course-map.md", "docs/template.md", "docs/tables/bake.md"}
+# Of the shared folders: pages about the template, pictures of our data.
+LEFT_OUT = {
+    "docs/course-map.md",
+    "docs/images/learning-curve.png",
+    "docs/images/mlflow.png",
+    "docs/tables/bake.md",
+    "docs/template.md",
+}
 SHARED = re.findall(
     r'^    "(.+)",$', (ROOT / "hooks" / "post_gen_project.py").read_text("utf-8"), re.MULTILINE
 )
@@ -90,8 +96,12 @@ def test_a_project_is_whole_under_its_own_name(snapshot, tmp_path, storage, lice
     assert package.get("license") == (None if licence == "No license file" else licence)
     site = yaml.safe_load((project / "mkdocs.yml").read_text("utf-8"))
     assert site["site_name"] == given["project_name"]
-    readme = (project / "README.md").read_text("utf-8")
-    assert readme.startswith(f"# {given['project_name']}\n") and f"{python} -m venv" in readme
+    for name in ("README.md", "README.pt-BR.md"):
+        readme = (project / name).read_text("utf-8")
+        assert readme.startswith(f"# {given['project_name']}\n") and f"{python} -m venv" in readme
+        assert ("](LICENSE)" in readme) == (licence != "No license file")
+        for image in re.findall(r"!\[.*\]\((.*)\)", readme):
+            assert (project / image).is_file(), image
     if licence != "No license file":
         assert given["author_name"] in (project / "LICENSE").read_text("utf-8")
     for path in (project / ".github" / "workflows").iterdir():
@@ -129,6 +139,7 @@ def test_the_project_with_our_answers_is_this_repository(snapshot, tmp_path):
         "CONTRIBUTING.md",  # without the template
         "LICENSE",  # its author's, of this year; the same text
         "README.md",  # without the template
+        "README.pt-BR.md",  # without the template
         "data.dvc",  # promises nothing yet
         "docs/evidence.md",  # without the template
         "docs/faults.md",  # without the template

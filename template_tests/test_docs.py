@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from baking import bake, check, ready
 from environments import ROOT
-from playwright.sync_api import sync_playwright
+from screens import browser_page
 from servers import free_port, running
 
 from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, ROW_RULES
@@ -109,18 +109,14 @@ def test_a_notebook_shows_the_outputs_of_this_very_notebook_alone(site):
 def test_search_finds_a_page_and_nothing_is_fetched_from_elsewhere(site, tmp_path):
     address = f"http://127.0.0.1:{(port := free_port())}/"
     command = (sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "-d", site)
-    with running(command, address, tmp_path / "log"), sync_playwright() as browsers:
-        browser = browsers.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page, asked = browser.new_page(), []
+    asked = []
+    with running(command, address, tmp_path / "log"), browser_page() as page:
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
         assert page.locator("nav a", has_text="Tutorial").first.is_visible()
         page.get_by_role("textbox", name="Search").fill("leakage")
         page.locator("a[href*='evidence']", has_text="leakage").first.wait_for()
         page.goto(f"{address}reference/api-data/")
-        browser.close()
     assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
 
 

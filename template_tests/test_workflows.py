@@ -176,6 +176,7 @@ def test_the_files_fit_the_published_schemas(tree, tools):
     for schema, names in (
         ("vendor.github-workflows", [f".github/workflows/{name}" for name in workflows(tree)]),
         ("vendor.dependabot", [".github/dependabot.yml"]),
+        ("vendor.readthedocs", [".readthedocs.yaml"]),
     ):
         check(tree, tools / "check-jsonschema", "--builtin-schema", schema, *names)
 
