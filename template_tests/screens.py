@@ -34,7 +34,7 @@ def picture_of_runs(address, path):
         page.goto(f"{address}/#/experiments/1/runs?workflowType=machine_learning")
         page.get_by_text("Show more columns").wait_for(state="attached")
         page.get_by_label("Close").first.click()  # what covers the table
-        page.get_by_role("button", name="Columns").click()
+        page.get_by_role("button", name="Columns", exact=True).click()
         for column in ("Dataset", "Source", "Models", "R2", "MAPE", "alphas", "crossed"):
             page.get_by_text(column, exact=True).last.click()
         page.keyboard.press("Escape")
