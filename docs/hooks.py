@@ -37,7 +37,8 @@ def on_files(files, config, **_):
         "cli": _cli(),
         "params": _params(),
         "data-dictionary": _data_dictionary(),
-        **{f"api-{room}": _api(room) for room in ("data", "modeling", "tracking", "rest")},
+        **{f"api-{room.parent.name}": _api(room.parent) for room in PACKAGE.glob("*/__init__.py")},
+        "api-rest": _api(PACKAGE),
     }.items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
     pages = []
@@ -162,12 +163,11 @@ without a default must be given.
     return page
 
 
-def _api(room):
-    """The docstrings of a room's modules."""
-    folder = PACKAGE if room == "rest" else PACKAGE / room
+def _api(folder):
+    """The docstrings of a folder's modules."""
     names = [path.stem for path in sorted(folder.glob("*.py")) if path.stem[:2] != "__"]
     inside = ".".join(folder.relative_to(ROOT / "src").parts)
-    title = "The rest of the package" if room == "rest" else f"`{inside}`"
+    title = "The rest of the package" if folder == PACKAGE else f"`{inside}`"
     return f"# {title}\n\n" + "".join(f"::: {inside}.{name}\n\n" for name in names)
 
 

@@ -85,7 +85,7 @@ def test_every_column_and_every_rule_is_in_the_dictionary(site):
 
 
 def test_every_public_function_has_its_entry(site):
-    pages = "".join(text(site, f"reference/api-{r}") for r in "data modeling tracking rest".split())
+    pages = "".join(page.read_text("utf-8") for page in site.glob("reference/api-*/index.html"))
     missing, count = [], 0
     for path in (ROOT / "src").rglob("*.py"):
         module = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
