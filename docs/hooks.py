@@ -182,7 +182,7 @@ def _notebook(path):
             said = "with the outputs of its last run. Its first cells say whether the data are real"
     resources = {"output_files_dir": f"{path.stem}_files", "unique_key": path.stem}
     text, resources = MarkdownExporter().from_notebook_node(notebook, resources)
-    text = text.replace("](../docs/", "](../")
+    text = re.sub(r"\]\(([\w.-]+)\.ipynb\)", r"](\1.md)", text.replace("](../docs/", "](../"))
     heading, _, rest = text.lstrip().partition("\n")
     note = f"*This is `notebooks/{path.name}` {said}.*"
     return f"{heading}\n\n{note}\n{rest}", resources["outputs"]

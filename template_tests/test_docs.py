@@ -1,4 +1,4 @@
-"""The site, built once: the reference is whole, notebooks are pages, nothing comes from afar."""
+"""The site, built once: its reference is whole, and notebooks are pages."""
 
 import ast
 import re
@@ -9,8 +9,6 @@ import nbformat
 import pytest
 from baking import bake, check, ready
 from environments import ROOT
-from screens import browser_page
-from servers import free_port, running
 
 from laptop_pricing.data.schema import COLUMNS, CONTRADICTIONS, ROW_RULES
 from laptop_pricing.settings import Params
@@ -21,7 +19,7 @@ NAMES = ("1.0-shown", "2.0-changed", "3.0-never-run")
 
 
 def notebook(*sources, outputs=()):
-    said = "# Looking\n\nSee [the data](../docs/data.md#the-columns)."
+    said = "# Looking\n\nSee [the data](../docs/data.md#the-columns), [more](2.0-changed.ipynb)."
     cells = [nbformat.v4.new_markdown_cell(said)]
     cells += [nbformat.v4.new_code_cell(source, outputs=list(outputs)) for source in sources]
     return nbformat.v4.new_notebook(cells=cells)
@@ -103,21 +101,8 @@ def test_a_notebook_shows_the_outputs_of_this_very_notebook_alone(site):
     for page in pages[1:]:
         assert "a printed line" not in page and "without outputs" in page
     assert '<a href="../../data/#the-columns">' in pages[0]
+    assert '<a href="../2.0-changed/">' in pages[0]
     assert all(f"notebooks/{name}/" in text(site, ".") for name in NAMES)
-
-
-def test_search_finds_a_page_and_nothing_is_fetched_from_elsewhere(site, tmp_path):
-    address = f"http://127.0.0.1:{(port := free_port())}/"
-    command = (sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "-d", site)
-    asked = []
-    with running(command, address, tmp_path / "log"), browser_page() as page:
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(address)
-        assert page.locator("nav a", has_text="Tutorial").first.is_visible()
-        page.get_by_role("textbox", name="Search").fill("leakage")
-        page.locator("a[href*='evidence']", has_text="leakage").first.wait_for()
-        page.goto(f"{address}reference/api-data/")
-    assert [url for url in asked if not url.startswith((address, "blob:", "data:"))] == []
 
 
 def test_another_project_builds_its_own_site(snapshot, tmp_path):
