@@ -26,6 +26,7 @@ PACKAGE = ROOT / "src" / schema.__name__.split(".")[0]
 COMMANDS = {
     "comparison": "laptop-pricing compare -o docs/tables/comparison.md",
     "speed": "python benchmarks/speed.py",
+    "serving": "python benchmarks/serving.py",
 }
 EXECUTE = "jupyter nbconvert --to notebook --execute notebooks/*.ipynb --output-dir "
 EXECUTE += ".scratch/notebooks"

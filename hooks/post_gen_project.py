@@ -15,6 +15,7 @@ TEMPLATE = Path(json.loads(r"""[{{ "." | template_root | tojson }}]""")[0])
 
 # What a team gets. Everything else serves this repository alone.
 SHARED = (
+    ".dockerignore",
     ".dvc/.gitignore",
     ".dvcignore",
     ".env.example",
@@ -27,9 +28,12 @@ SHARED = (
     ".readthedocs.yaml",
     ".vscode",
     "CONTRIBUTING.md",
+    "Dockerfile",
     "README.md",
     "README.pt-BR.md",
+    "benchmarks/serving.py",
     "benchmarks/speed.py",
+    "compose.yaml",
     "docs",
     "dvc.yaml",
     "mkdocs.yml",
@@ -38,6 +42,7 @@ SHARED = (
     "pyproject.toml",
     "references",
     "requirements-boosters.txt",
+    "requirements-serving.txt",
     "requirements.txt",
     "src",
     "tests",
@@ -53,7 +58,7 @@ def main():
         if name.endswith(".png"):  # what our data look like
             continue
         text = (TEMPLATE / name).read_bytes().decode("utf-8")
-        if text.startswith(WHOLE):
+        if text.removeprefix("# ").startswith(WHOLE):
             continue
         target = Path(name.replace("laptop_pricing", ANSWERS["module_name"]))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +104,7 @@ def _renames():
         ),
         'license = "MIT"\nlicense-files = ["LICENSE"]\n': _licence(),
         SOURCE[0]: SOURCE[1],  # where the data are published keeps its name
+        "LAPTOP_PRICING": ANSWERS["module_name"].upper(),
         "laptop_pricing": ANSWERS["module_name"],
         "laptop-pricing": slug,
     }

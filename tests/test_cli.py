@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -96,3 +97,15 @@ def test_outside_of_a_project_the_error_says_where_to_go(cli, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     code, _, err = cli("preprocess")
     assert code == 2 and "change to the project's folder" in err
+
+
+def test_a_quote_needs_no_heavy_library(project):
+    program = (
+        "import sys; from laptop_pricing import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print(*sorted({'pandas', 'sklearn', 'scipy', 'mlflow'} & set(sys.modules)), 'loaded')"
+    )
+    command = [sys.executable, "-c", program, *quote_example()]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1].strip() == "loaded", done.stderr

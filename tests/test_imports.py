@@ -29,7 +29,7 @@ LEVELS = (
     ("__main__",),
 )
 TRACKERS = {"mlflow", "dagshub"}
-NOT_FOR_SERVING = {"modeling.train", "data.preprocess", "data.ingest"}
+NOT_FOR_SERVING = {"modeling.train", "modeling.predict", "data.preprocess", "data.ingest"}
 HEAVY = {"pandas", "sklearn", "mlflow", "matplotlib", "pydantic", "dvc", "dagshub", "boto3"}
 
 

@@ -59,7 +59,21 @@ def test_the_package_itself_comes_with_its_requirements():
     assert "-e ." in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-boosters.txt"])
+def test_a_server_has_the_versions_that_the_team_has_and_little_else():
+    serving, everything = pins("requirements-serving.txt"), pins("requirements.txt")
+    assert serving.items() <= everything.items()
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    wanted = {
+        canonicalize_name(name) for name in tomllib.loads(text)["dependency-groups"]["serving"]
+    }
+    assert wanted <= serving.keys()
+    assert not serving.keys() & {"pandas", "scikit-learn", "scipy", "mlflow", "dvc", "dagshub"}
+
+
+ALL = ["requirements.txt", "requirements-boosters.txt", "requirements-serving.txt"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_no_index_is_named(name):
     assert "://" not in (ROOT / name).read_text(encoding="utf-8")
     assert not re.search(r"^--", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)

@@ -519,7 +519,6 @@ def serve(
 
     Asks for a key where the environment or .env sets one; see docs/api.md.
     """
-    from laptop_pricing.serving.api import KEY_VARIABLE
     from laptop_pricing.serving.server import build_app, open_port, run_server
     from laptop_pricing.settings import find_workspace, load_environment
 
@@ -531,14 +530,7 @@ def serve(
             raise
         workspace = None  # a container has the bundle alone
     built, origin = build_app(model or workspace.models, workspace)
-    listening = open_port(host, port)
-    address, port = listening.getsockname()[:2]
-    typer.echo(f"Model: {origin}")
-    if not os.environ.get(KEY_VARIABLE):
-        _warn([f"{KEY_VARIABLE} is not set: whoever reaches {address} gets answers"])
-    typer.echo(f"API: http://{address}:{port}/docs")
-    sys.stdout.flush()
-    run_server(built, listening)
+    run_server(built, origin, open_port(host, port))
 
 
 def _flag(column):

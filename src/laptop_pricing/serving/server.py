@@ -1,5 +1,6 @@
 """A bundle and a free port -> a running server."""
 
+import logging
 import os
 import re
 import socket
@@ -78,9 +79,14 @@ def open_port(host, port):
     return listening
 
 
-def run_server(app, listening):
-    """Answer until Ctrl+C."""
+def run_server(app, origin, listening):
+    """Answer until Ctrl+C. All that is said goes to a log, which may fail without harm."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="info", server_header=False, lifespan="off")
-    uvicorn.Server(config).run(sockets=[listening])
+    server = uvicorn.Server(uvicorn.Config(app, server_header=False, lifespan="off"))
+    log = logging.getLogger("uvicorn.error")
+    log.info("Model: %s", origin)
+    if not os.environ.get(KEY_VARIABLE):
+        log.warning("%s is not set: whoever reaches this server gets answers", KEY_VARIABLE)
+    log.info("API: http://%s:%s/docs", *listening.getsockname()[:2])
+    server.run(sockets=[listening])
