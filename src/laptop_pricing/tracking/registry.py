@@ -117,7 +117,7 @@ def fetch_bundle(workspace, name, alias, folder):
     Raises
     ------
     StepFailed
-        As for :func:`find_version`, and if the bundle is not the one that was registered.
+        As for :func:`find_version`, and if the bundle is not the one that was tracked.
     """
     version, run_id = find_version(workspace, name, alias)
     with open_client(workspace, f"{name}@{alias} not fetched", "try again later") as client:
@@ -127,9 +127,8 @@ def fetch_bundle(workspace, name, alias, folder):
         run, uri = client.get_run(run_id), workspace.tracking_uri
         source = f"{run.info.artifact_uri}/{BUNDLE_FOLDER}"
         found = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=uri))
-        registered = client.get_model_version(name, version).tags.get("model_sha256")
-    if registered != read_metadata(found)["model_sha256"]:
-        raise StepFailed(f"{name} version {version}: not the model that was registered")
+    if run.data.tags.get("model_sha256") != read_metadata(found)["model_sha256"]:
+        raise StepFailed(f"{name} version {version}: not the model that was tracked")
     return version, found
 
 

@@ -5,14 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
-from laptop_pricing.data.schema import FEATURES
+from laptop_pricing.data.schema import EXAMPLE, FEATURES
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.modeling.bundle import load_bundle
 from laptop_pricing.modeling.train import read_processed
+from laptop_pricing.serving.server import build_app
 from laptop_pricing.settings import Workspace
-from laptop_pricing.tracking.registry import find_version, register, set_alias
+from laptop_pricing.tracking.registry import (
+    fetch_bundle,
+    find_version,
+    register,
+    set_alias,
+)
 from laptop_pricing.tracking.runs import track
+from laptop_pricing.tracking.server import open_client
 
 pytestmark = pytest.mark.services
 NAME = "laptop-pricing"
@@ -85,3 +93,31 @@ def test_a_server_that_is_down_is_one_line(trained, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(StepFailed, match="not registered: .*does not answer; the run itself is"):
         register(Workspace(trained.root), "0" * 32, NAME)
+
+
+def test_a_server_loads_the_version_that_an_alias_means(tracked, tmp_path):
+    workspace, run_id = tracked
+    version = register(workspace, run_id, NAME)
+    set_alias(workspace, NAME, "prod", version)
+    found, folder = fetch_bundle(workspace, NAME, "prod", tmp_path)
+    assert found == version
+    for path in workspace.models.iterdir():
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    app, origin = build_app(f"models:/{NAME}@prod", workspace)
+    assert origin == f"models:/{NAME}@prod, version {version}"
+    (answer,) = TestClient(app).post("/v1/quotes", json=[EXAMPLE]).json()
+    assert answer["model"]["version"] == version
+
+
+def test_a_bundle_that_is_not_the_tracked_one_is_not_served(tracked, tmp_path):
+    workspace, run_id = tracked
+    version = register(workspace, run_id, NAME)
+    set_alias(workspace, NAME, "prod", version)
+    with open_client(workspace, "", "") as client:
+        honest = client.get_run(run_id).data.tags["model_sha256"]
+        client.set_tag(run_id, "model_sha256", "0" * 64)
+        try:
+            with pytest.raises(StepFailed, match="not the model that was tracked"):
+                fetch_bundle(workspace, NAME, "prod", tmp_path)
+        finally:
+            client.set_tag(run_id, "model_sha256", honest)
