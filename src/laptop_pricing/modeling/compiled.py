@@ -52,10 +52,11 @@ class CompiledModel:
         start = 0
         for column in SPECIFICATION:
             levels = numbers["levels"][column.name]
+            if not {*column.allowed} <= {*levels}:
+                raise ValueError(f"{column.name}: trained for {', '.join(map(str, levels))}")
+            self._places[column.name] = {level: start + i for i, level in enumerate(levels)}
             if column.levels:
                 self._knots[column.name] = start, [math.log1p(level) for level in levels]
-            else:
-                self._places[column.name] = {level: start + i for i, level in enumerate(levels)}
             self._starts.append(start)
             start += len(levels)
         self._blank = np.zeros(start)
@@ -133,8 +134,11 @@ class CompiledModel:
     def _row_shares(self, row):
         shares = self._blank.copy()
         for name, places in self._places.items():
-            shares[places[row[name]]] = 1.0
-        for name, (start, knots) in self._knots.items():
+            place = places.get(row[name])
+            if place is not None:
+                shares[place] = 1.0
+                continue
+            start, knots = self._knots[name]
             log = math.log1p(row[name])
             right = min(max(bisect(knots, log), 1), len(knots) - 1)
             share = (log - knots[right - 1]) / (knots[right] - knots[right - 1])
@@ -152,8 +156,11 @@ class CompiledModel:
         size = len(columns[SPECIFICATION[0].name])
         rows, shares = np.arange(size), np.zeros((size, len(self._blank)))
         for name, places in self._places.items():
-            shares[rows, np.fromiter(map(places.__getitem__, columns[name]), np.intp, size)] = 1
-        for name, (start, knots) in self._knots.items():
+            if name not in self._knots:
+                found = map(places.__getitem__, columns[name])
+                shares[rows, np.fromiter(found, np.intp, size)] = 1
+                continue
+            start, knots = self._knots[name]
             logs = np.log1p(columns[name].astype(float))
             place = np.interp(logs, knots, np.arange(len(knots)))
             left = np.minimum(place.astype(np.intp), len(knots) - 2)

@@ -255,6 +255,12 @@ def _plant_numbers(content):
     return damage
 
 
+def _without_a_category(folder):
+    numbers = json.loads((folder / COMPILED_FILE).read_text(encoding="utf-8"))
+    numbers["levels"]["brand"].pop()
+    _plant_numbers(json.dumps(numbers).encode())(folder)
+
+
 def _write_metadata(content):
     return lambda folder: (folder / METADATA_FILE).write_bytes(content)
 
@@ -312,6 +318,11 @@ DAMAGED = {
     ),
     "numbers not JSON": (_plant_numbers(b"{"), COMPILED_FILE, "not a compiled model"),
     "numbers of another model": (_plant_numbers(b"{}"), COMPILED_FILE, "not a compiled model"),
+    "a category that the model does not know": (
+        _without_a_category,
+        COMPILED_FILE,
+        "brand: trained for acer",
+    ),
     "not a zip, checksum matching": (lambda f: _plant(f, b"model"), MODEL_FILE, "not a skops"),
     "truncated, checksum matching": (_truncate_with_checksum, MODEL_FILE, "not a skops"),
     "a member missing, checksum matching": (_take_a_member_out, MODEL_FILE, ""),
