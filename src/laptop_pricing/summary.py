@@ -27,7 +27,8 @@ def print_summary(result, params, sample):
     sample : bool
         Whether the figures are the synthetic sample's: every line says so then.
     """
-    from laptop_pricing.modeling.gate import criteria  # brings pandas, not needed for a quote
+    # It brings pandas, which a quote does not need.
+    from laptop_pricing.modeling.gate import criteria
 
     data, cv, workspace = result.data, result.metrics["cv"], result.workspace
     lines = [

@@ -18,6 +18,7 @@ from laptop_pricing.modeling.quote import quote
 from laptop_pricing.serving.api import KEY_VARIABLE
 from laptop_pricing.serving.server import build_app, open_port
 
+PACKAGE = laptop_pricing.__name__
 KEY = "hunter2"
 HEAVY = {"pandas", "sklearn", "scipy", "mlflow", "dagshub", "dvc", "matplotlib", "pyarrow"}
 
@@ -27,7 +28,7 @@ def serving(models, folder, output):
     """The address of a server that answers; it knows its bundle alone."""
     with open_port("127.0.0.1", 0) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", laptop_pricing.__name__, "serve", "--model", str(models)]
+    command = [sys.executable, "-m", PACKAGE, "serve", "--model", str(models)]
     process = subprocess.Popen(
         [*command, "--port", str(port)],
         cwd=folder,
@@ -80,8 +81,8 @@ def test_defect_8_a_log_that_cannot_be_written_loses_no_prediction(trained, tmp_
 def test_a_server_needs_no_heavy_library(trained, tmp_path, module):
     program = f"""
 import sys
-from {laptop_pricing.__name__}.serving import {module}
-from {laptop_pricing.__name__}.serving.server import build_app
+from {PACKAGE}.serving import {module}
+from {PACKAGE}.serving.server import build_app
 build_app(sys.argv[1])
 print(*sorted({HEAVY} & {{name.partition(".")[0] for name in sys.modules}}))
 """
