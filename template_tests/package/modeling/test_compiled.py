@@ -3,7 +3,6 @@
 import copy
 import json
 import shutil
-import timeit
 from math import comb
 
 import numpy as np
@@ -214,16 +213,3 @@ def test_a_compiled_model_that_is_not_the_fitted_one_is_never_saved(model, tmp_p
     with pytest.raises(StepFailed, match="differs from the fitted one by"):
         save_bundle(tmp_path / "models", model, {})
     assert not (tmp_path / "models").exists()
-
-
-def test_one_price_takes_microseconds(model):
-    laptop = random_rows(1)
-    (row,) = laptop.to_dict("records")
-    compiled = CompiledModel(compile_model(model))
-
-    def fastest(call, times):
-        return min(timeit.repeat(call, number=times, repeat=7)) / times
-
-    ours = fastest(lambda: compiled.price(row), 300)
-    theirs = fastest(lambda: model.predict(laptop), 3)
-    assert theirs / ours > 300, (theirs, ours)  # benchmarks/serving.py says how much, at rest
