@@ -27,7 +27,7 @@ from laptop_pricing.modeling.pipeline import (
     fit_pipeline,
     questions,
 )
-from laptop_pricing.modeling.predict import quote
+from laptop_pricing.modeling.quote import quote
 from laptop_pricing.modeling.ridge import fit_ridge
 from laptop_pricing.modeling.train import read_processed
 
