@@ -149,6 +149,7 @@ def test_mlflow_shows_the_projects_runs(project, executed, page):
             page.get_by_role("link", name=name, exact=True).wait_for()
         page.get_by_role("link", name="laptop-pricing-notebooks").click()
         page.get_by_text("Median").first.wait_for()
+        page.get_by_role("button", name="Close", exact=True).click()  # the assistant
         keep(page, "mlflow-runs")
         text = page.inner_text("body")
         for name in ("more never costs less (ours)", "+ weights 1 / price", "7 matching runs"):
