@@ -15,6 +15,7 @@ TEMPLATE = Path(json.loads(r"""[{{ "." | template_root | tojson }}]""")[0])
 
 # What a team gets. Everything else serves this repository alone.
 SHARED = (
+    ".devcontainer",
     ".dockerignore",
     ".dvc/.gitignore",
     ".dvcignore",
@@ -102,6 +103,7 @@ def _renames():
         'site_description: "Prices used laptops in BRL, from the raw CSV to a tracked model."': (
             f"site_description: {described}"
         ),
+        "devcontainers/python:3.10-": f"devcontainers/python:{ANSWERS['python_version']}-",
         'license = "MIT"\nlicense-files = ["LICENSE"]\n': _licence(),
         SOURCE[0]: SOURCE[1],  # where the data are published keeps its name
         "LAPTOP_PRICING": ANSWERS["module_name"].upper(),

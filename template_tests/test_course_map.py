@@ -1,7 +1,12 @@
 """The course map has a row for each system that the course names, in both languages."""
 
+import re
+
 import pytest
 from environments import ROOT
+from typer.main import get_command
+
+from laptop_pricing.cli import app
 
 SYSTEMS = (
     "Git GitHub .gitignore Cookiecutter DVC S3 IAM DagsHub MLflow pyenv venv requirements.txt "
@@ -21,3 +26,22 @@ def test_each_system_and_each_step_has_its_row(heading):
     part = page[page.index(heading) :].split("\n# ")[0]
     rows = {line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")}
     assert {*SYSTEMS, *CYCLE[heading].split("|")} - rows == set()
+
+
+@pytest.mark.parametrize("heading", CYCLE)
+def test_each_row_leads_to_something_that_is_there(heading):
+    page = (ROOT / "docs" / "course-map.md").read_text("utf-8")
+    part = page[page.index(heading) :].split("\n# ")[0].split("\n## Commands")[0]
+    rows = [line.split("|") for line in part.splitlines() if line.startswith("| ")]
+    commands = set(get_command(app).commands)
+    for _, system, here, *_ in rows:
+        if system.strip() in ("in the course", "no curso"):
+            continue
+        links = re.findall(r"\]\(([\w.-]+\.md)(?:#[\w-]+)?\)", here)
+        code = re.findall(r"`([^`]+)`", here)
+        ours = [word.split()[1] for word in code if word.startswith("laptop-pricing ")]
+        paths = [word for word in code if "/" in word or word.startswith((".", "require"))]
+        assert links or ours or paths, f"{system}: leads nowhere"
+        assert all((ROOT / "docs" / link).is_file() for link in links), (system, links)
+        assert set(ours) <= commands, (system, ours)
+        assert all((ROOT / path).exists() for path in paths if path != "models/"), (system, paths)
