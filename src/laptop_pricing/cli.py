@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it.
 """
 
+import contextlib
 import errno
 import inspect
 import os
@@ -531,6 +532,41 @@ def serve(
         workspace = None  # a container has the bundle alone
     built, origin = build_app(model or workspace.models, workspace)
     run_server(built, origin, open_port(host, port))
+
+
+@app.command(epilog=_example("form --api http://127.0.0.1:8000"))
+def form(
+    api: Annotated[str, typer.Option(help="Address of the REST API.")] = "http://127.0.0.1:8000",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+):
+    """Show the web form, which asks the REST API.
+
+    Needs a running server (serve), and its key in the environment or .env; see docs/form.md.
+    """
+    from streamlit.web.cli import main as streamlit
+
+    from laptop_pricing.serving.api import ADDRESS_VARIABLE
+    from laptop_pricing.serving.server import open_port
+    from laptop_pricing.settings import find_workspace, load_environment
+
+    if not re.match(r"https?://[^/]", api):
+        raise UserError(f"--api: found {api}; expected such as http://127.0.0.1:8000")
+    with contextlib.suppress(UserError):  # without a project the environment alone counts
+        load_environment(find_workspace())
+    open_port(host, port).close()  # tells who cannot have it
+    os.environ[ADDRESS_VARIABLE] = api
+    options = {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": "true",  # no question for an e-mail address
+        "server.maxUploadSize": 20,  # MB
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "minimal",
+    }
+    page = str(Path(__file__).parent / "serving" / "form.py")
+    streamlit(["run", page, *(f"--{name}={value}" for name, value in options.items())])
 
 
 def _flag(column):

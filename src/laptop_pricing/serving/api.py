@@ -28,6 +28,7 @@ MAX_BODY = 1_000_000  # bytes
 MAX_ROWS = 1_000
 MAX_FAILURES = 1_000  # that one answer lists
 KEY_VARIABLE = f"{NAME.upper().replace('-', '_')}_API_KEY"
+ADDRESS_VARIABLE = f"{NAME.upper().replace('-', '_')}_API"  # tells the form
 
 _PROBLEM = {"model": messages.Problem}
 _REFUSED = {401: _PROBLEM | {"description": "The key is missing or wrong"}}
@@ -183,8 +184,8 @@ def describe_schema():
             unit=column.unit,
             rule=column.rule,
             allowed=column.allowed,
-            low=column.low if column.levels else None,
-            high=column.high if column.levels else None,
+            low=column.low if column.kind in ("integer", "number") else None,
+            high=column.high if column.kind in ("integer", "number") else None,
             levels=column.levels,
             required=column.default is None,
             default=column.default,

@@ -1,0 +1,401 @@
+"""The web form, a Streamlit page: what it knows and what it shows come from the REST API."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import requests
+import streamlit as st
+
+from laptop_pricing import NAME
+from laptop_pricing.data.read import read_rows
+from laptop_pricing.data.schema import SPECIFICATION
+from laptop_pricing.data.words import PORTUGUESE
+from laptop_pricing.errors import StepFailed, UserError
+from laptop_pricing.modeling.predict import HIGH, LOW, PREDICTION
+from laptop_pricing.serving.api import ADDRESS_VARIABLE, KEY_VARIABLE, MAX_ROWS
+
+SHOWN = 20  # errors of a file
+SYMBOLS = {"BRL": "R$"}
+LANGUAGES = ("Português", "English")
+
+# The form's own words, by language.
+WORDS = {
+    "title": ("{target} de {items}", "{target} of {items}"),
+    "one": ("Um {item}", "One {item}"),
+    "many": ("Lista em CSV", "CSV list"),
+    "choose": ("Escolha", "Choose"),
+    "choose or type": ("Escolha, ou digite e Enter", "Choose, or type and Enter"),
+    "unknown": ("Não sei (vale: {value})", "I do not know (counts as: {value})"),
+    "yes": ("Sim", "Yes"),
+    "no": ("Não", "No"),
+    "ask": ("Calcular", "Get the {target}"),
+    "before": ("A resposta aparece aqui.", "The answer appears here."),
+    "interval": (
+        "{share:.0%} dos valores reais ficam entre **{low}** e **{high}**.",
+        "{share:.0%} of the actual values lie between **{low}** and **{high}**.",
+    ),
+    "offers": ("Oferta máxima", "Highest offer"),
+    "margin": ("Margem desejada, % da venda", "Wanted margin, % of the sale"),
+    "risk": ("Negócios abaixo da margem", "Deals that miss the margin"),
+    "why": ("O que aumentou ou diminuiu", "What raised or lowered it"),
+    "base": ("Em relação à média, {base}.", "Against the average, {base}."),
+    "doubtful": ("Confira: {text}", "Please check: {text}"),
+    "mend": ("Corrija e calcule de novo:", "Mend this and ask again:"),
+    "missing": ("{label}: falta responder", "{label}: no answer yet"),
+    "wrong": (
+        "{label}: encontrado {found}; esperado {rule}",
+        "{label}: found {found}; expected {rule}",
+    ),
+    "row wrong": ("Espera-se que {text}", "Expected that {text}"),
+    "one of": ("uma destas opções: {values}", "one of {values}"),
+    "between": ("um número de {low} a {high}{unit}", "a number from {low} to {high}{unit}"),
+    "file": (
+        "Um arquivo CSV com uma linha por {item} e estas colunas:",
+        "A CSV file with one line per {item} and these columns:",
+    ),
+    "upload": ("Arquivo CSV", "CSV file"),
+    "unreadable": ("O arquivo não pode ser lido: {text}", "The file cannot be read: {text}"),
+    "priced": ("{good} de {all} linhas calculadas", "{good} of {all} lines priced"),
+    "line": ("Linha {line}. {text}", "Line {line}. {text}"),
+    "more": ("Mais {count} no arquivo calculado.", "{count} more in the priced file."),
+    "download": ("Baixar o CSV calculado", "Download the priced CSV"),
+    "down": (
+        "A API em {api} não responde. Inicie com `{name} serve` e recarregue esta página.",
+        "The API at {api} does not answer. Start it with `{name} serve`, then reload this page.",
+    ),
+    "key": (
+        "A API não aceita a chave. Defina {variable} com a chave da API e reinicie `{name} form`.",
+        "The API refuses the key. Set {variable} to the API's key and restart `{name} form`.",
+    ),
+    "refused": ("A API em {api} respondeu {status}.", "The API at {api} answered {status}."),
+    "model": ("Modelo: {model}", "Model: {model}"),
+}
+
+
+def show():
+    """Draw the page, once per click."""
+    st.set_page_config(page_title=NAME, layout="wide")
+    english = (st.context.locale or "").startswith("en")
+    st.radio(
+        "Idioma / Language",
+        LANGUAGES,
+        index=int(english),
+        key="language",
+        horizontal=True,
+        label_visibility="collapsed",
+    )
+    try:
+        schema, model = call("/v1/schema"), call("/v1/model")
+        names = {name: translate(schema[name]) for name in ("item", "items", "target")}
+        title = say("title", **names)
+        st.header(title[:1].upper() + title[1:], anchor=False)
+        one, many = st.tabs([say("one", **names), say("many")])
+        with one:
+            show_quote(schema, names)
+        with many:
+            show_batch(schema, model, names)
+        st.caption(plain(translate(model["caveat"])))
+        version = model["version"] or model["sha256"][:12]
+        st.caption(plain(say("model", model=f"{model['name']} {version}")))
+    except StepFailed as error:
+        st.error(str(error))
+
+
+def show_quote(schema, names):
+    """The fields at the left, the answer at the right; below each other on a phone."""
+    left, right = st.columns([3, 2], gap="large")
+    with left, st.form("fields", border=False):
+        halves = st.columns(2)
+        middle = (len(schema["columns"]) + 1) // 2
+        cells = {}
+        for i, column in enumerate(schema["columns"]):
+            with halves[i >= middle]:
+                cells[column["name"]] = ask_for(column)
+        asked = st.form_submit_button(say("ask", **names), type="primary", width="stretch")
+    if asked:
+        told = {name: cell for name, cell in cells.items() if cell is not None}
+        st.session_state["told"] = told
+    with right:
+        if "told" not in st.session_state:
+            st.info(say("before"))
+            return
+        told = st.session_state["told"]
+        margin = st.session_state.setdefault("margin", 20)  # its slider comes with the answer
+        found = call("/v1/quotes", json=told, params={"margin": margin / 100})
+        if "price" in found:
+            show_answer(schema, told, found)
+        else:
+            lines = [f"- {plain(tell(line, schema))}" for line in found["detail"]]
+            st.error("\n".join([say("mend"), "", *lines]))
+
+
+def ask_for(column):
+    """The widget of one column; None where nothing was said, blank for "I do not know"."""
+    shared = {"label": plain(label(column)), "key": f"field {column['name']}"}
+    unknown = [] if column["required"] else [""]
+    start = 0 if unknown else None
+
+    def shown(value):
+        if value != "":
+            return spell(value)
+        return say("unknown", value=spell(column["default"]))
+
+    if column["kind"] in ("category", "flag"):
+        options = [*unknown, *(column["allowed"] or [True, False])]
+        if len(options) <= 4:  # they stay on one line
+            chosen = {} if start is None else {"default": ""}
+            return st.pills(options=options, format_func=shown, **chosen, **shared)
+        hint = say("choose")
+        return st.selectbox(
+            options=options, index=start, format_func=shown, placeholder=hint, **shared
+        )
+    return st.selectbox(
+        options=[*unknown, *map(number, column["levels"])],
+        index=start,
+        format_func=shown,
+        placeholder=say("choose or type"),
+        accept_new_options=True,
+        **shared,
+    )
+
+
+def show_answer(schema, told, found):
+    """A price and what it rests on."""
+    for text in found["warnings"]:
+        st.warning(plain(say("doubtful", text=translate(text))))
+    unit, interval = found["unit"], found["interval"]
+    st.metric(translate(schema["target"]).capitalize(), money(found["price"], unit))
+    ends = {end: plain(money(interval[end], unit)) for end in ("low", "high")}
+    st.markdown(say("interval", share=interval["coverage"], **ends))
+    st.slider(say("margin"), 0, 60, step=5, format="%d%%", key="margin")
+    lines = [f"| {say('risk')} | {say('offers')} |", "|---|---:|"]
+    for offer in found["offers"]:
+        lines.append(f"| {offer['risk']:.0%} | {plain(money(offer['offer'], unit))} |")
+    st.markdown("\n".join(lines))
+    st.markdown(f"**{say('why')}**")
+    st.altair_chart(picture(schema, told, found["factors"]), width="stretch")
+    st.caption(plain(say("base", base=money(found["base"], unit))))
+
+
+def picture(schema, told, factors):
+    """One bar per field that moved the price by half a percent or more, the longest first."""
+    import altair as alt
+
+    rows = []
+    for column in schema["columns"]:
+        effect = factors[column["name"]] - 1
+        cell = told.get(column["name"], "")
+        value = spell(column["default"] if cell == "" else cell)
+        field = f"{named(column).split(',')[0]}: {value} {translate(column['unit'])}"
+        if abs(effect) >= 0.005:
+            rows.append({"field": field, "effect": effect})
+    rows.sort(key=lambda row: -abs(row["effect"]))
+    base = alt.Chart(alt.Data(values=rows), height=alt.Step(26)).encode(
+        x=alt.X("effect:Q", axis=None, scale=alt.Scale(padding=45)),
+        y=alt.Y(
+            "field:N",
+            sort=[row["field"] for row in rows],
+            axis=alt.Axis(title=None, labelLimit=190, domain=False, ticks=False),
+        ),
+    )
+    raised = alt.datum.effect > 0
+    color = alt.condition(raised, alt.value("#2e7d5b"), alt.value("#c4572e"))
+    text = base.encode(text=alt.Text("effect:Q", format="+.0%"))
+    return alt.layer(
+        base.mark_bar().encode(color=color),
+        text.transform_filter(raised).mark_text(align="left", dx=4),
+        text.transform_filter(alt.datum.effect <= 0).mark_text(align="right", dx=-4),
+    )
+
+
+def show_batch(schema, model, names):
+    """A file to be priced, the prices, and what is wrong with which line."""
+    st.markdown(say("file", **names))
+    st.code(
+        ",".join(column["name"] for column in schema["columns"]), language=None, wrap_lines=True
+    )
+    uploaded = st.file_uploader(say("upload"), type="csv", key="file")
+    if uploaded is None:
+        return
+    try:
+        priced = (uploaded.file_id, model["sha256"])
+        if st.session_state.get("priced") != priced:  # else the page is only drawn anew
+            st.session_state["lines"] = price_file(uploaded.getvalue(), uploaded.name)
+            st.session_state["priced"] = priced
+        found, answers, failures = st.session_state["lines"]
+    except UserError as error:
+        st.error(plain(say("unreadable", text=error)))
+        return
+    told = {}
+    for line in failures:
+        told.setdefault(line["row"], []).append(tell(line, schema))
+    lines = [(row, "; ".join(texts)) for row, texts in sorted(told.items())]
+    priced = found.drop(columns=[PREDICTION, LOW, HIGH, "error"], errors="ignore")
+    for name, read in (
+        (PREDICTION, lambda answer: answer["price"]),
+        (LOW, lambda answer: answer["interval"]["low"]),
+        (HIGH, lambda answer: answer["interval"]["high"]),
+    ):
+        priced[name] = found.index.map({row: round(read(a), 2) for row, a in answers.items()})
+    if lines:
+        priced["error"] = found.index.map(dict(lines))
+    st.markdown(f"**{say('priced', good=len(answers), all=len(found))}**")
+    if lines:
+        # A spreadsheet counts lines from 1, the header included.
+        shown = [f"- {plain(say('line', line=row + 2, text=text))}" for row, text in lines[:SHOWN]]
+        more = [say("more", count=len(lines) - SHOWN)] if len(lines) > SHOWN else []
+        st.error("\n".join([*shown, "", *more]))
+    csv = priced.to_csv(index=False, lineterminator="\n").encode()
+    st.download_button(say("download"), csv, "priced.csv", "text/csv", on_click="ignore")
+    st.dataframe(priced[[*priced.columns[found.shape[1] :], *found.columns]], hide_index=True)
+
+
+def price_file(content, name):
+    """Price the rows of a CSV by the API, in blocks.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str
+        For errors.
+
+    Returns
+    -------
+    found : DataFrame
+        The file as it is.
+    answers : dict
+        The API's quotes, by row from 0.
+    failures : list of dict
+        What the API says about the other rows.
+
+    Raises
+    ------
+    UserError
+        If the file is no such table.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        path.write_bytes(content)
+        try:
+            found, text = read_rows(path, SPECIFICATION)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), name)) from None
+    rows, answers, failures = text.to_dict("records"), {}, []
+    for start in range(0, len(rows), MAX_ROWS):
+        left = dict(enumerate(rows[start : start + MAX_ROWS], start))
+        while left:
+            answer, numbers = call("/v1/quotes", json=list(left.values())), list(left)
+            if isinstance(answer, list):
+                answers.update(zip(numbers, answer))
+                break
+            for line in answer["detail"]:
+                row = numbers[line["row"]]
+                failures.append(line | {"row": row})
+                left.pop(row, None)
+    return found, answers, failures
+
+
+def call(path, json=None, params=None):
+    """Ask the API.
+
+    Returns
+    -------
+    dict or list
+        The answer, or what the API found wrong with the rows (status 422).
+
+    Raises
+    ------
+    StepFailed
+        If it does not answer, or refuses: what to do, in the form's language.
+    """
+    api = os.environ[ADDRESS_VARIABLE].rstrip("/")
+    try:
+        answer = requests.request(
+            "GET" if json is None else "POST",
+            f"{api}{path}",
+            json=json,
+            params=params,
+            headers={"X-API-Key": os.environ.get(KEY_VARIABLE, "").encode()},
+            timeout=30,
+            allow_redirects=False,
+        )
+        if answer.status_code in (200, 422):
+            return answer.json()
+    except requests.RequestException:
+        raise StepFailed(say("down", api=api, name=NAME)) from None
+    if answer.status_code == 401:
+        raise StepFailed(say("key", variable=KEY_VARIABLE, name=NAME))
+    raise StepFailed(say("refused", api=api, status=f"{answer.status_code} {answer.reason}"))
+
+
+def in_english():
+    return st.session_state.get("language") == LANGUAGES[1]
+
+
+def say(key, **values):
+    """A text of the form, in its language."""
+    return WORDS[key][in_english()].format(**values)
+
+
+def translate(text):
+    """A word of the schema in the form's language, or as it is."""
+    return text if in_english() else PORTUGUESE.get(text, text)
+
+
+def named(column):
+    """A column for people."""
+    name = None if in_english() else PORTUGUESE.get(column["name"])
+    return name or column["description"]
+
+
+def label(column):
+    """A column and its unit for people."""
+    unit = f" ({translate(column['unit'])})" if column["unit"] else ""
+    return f"{named(column)}{unit}"
+
+
+def spell(value):
+    """A cell for people."""
+    if isinstance(value, bool):
+        return say("yes" if value else "no")
+    return translate(value) if isinstance(value, str) else str(number(value))
+
+
+def number(value):
+    return int(value) if value == int(value) else value
+
+
+def tell(failure, schema):
+    """What is wrong with a cell or a row, in one sentence."""
+    columns = {column["name"]: column for column in schema["columns"]}
+    column = columns.get(failure["field"])
+    if column is None:
+        return say("row wrong", text=translate(failure["expected"]))
+    if failure["found"] == "nothing":
+        return say("missing", label=label(column))
+    return say("wrong", label=label(column), found=failure["found"], rule=rule(column))
+
+
+def rule(column):
+    """What a column may hold, in words."""
+    if column["kind"] in ("category", "flag"):
+        return say("one of", values=", ".join(map(spell, column["allowed"] or [True, False])))
+    unit = column["unit"] and f" {translate(column['unit'])}"
+    return say("between", low=number(column["low"]), high=number(column["high"]), unit=unit)
+
+
+def money(amount, unit):
+    """An amount without decimals, as the language writes it."""
+    digits = f"{amount:,.0f}" if in_english() else f"{amount:,.0f}".replace(",", ".")
+    return f"{SYMBOLS.get(unit, unit)}\N{NO-BREAK SPACE}{digits}"
+
+
+def plain(text):
+    """`text` with nothing in it that Markdown would act on."""
+    return re.sub(r"([\\`*_{}\[\]()#+!$~:<>|-])", r"\\\1", text)
+
+
+if __name__ == "__main__":
+    show()
