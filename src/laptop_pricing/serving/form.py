@@ -133,32 +133,27 @@ def show_quote(schema, names):
 
 def ask_for(column):
     """The widget of one column; None where nothing was said, blank for "I do not know"."""
-    shared = {"label": plain(label(column)), "key": f"field {column['name']}"}
-    unknown = [] if column["required"] else [""]
-    start = 0 if unknown else None
-
-    def shown(value):
-        if value != "":
-            return spell(value)
-        return say("unknown", value=spell(column["default"]))
-
-    if column["kind"] in ("category", "flag"):
-        options = [*unknown, *(column["allowed"] or [True, False])]
-        if len(options) <= 4:  # they stay on one line
-            chosen = {} if start is None else {"default": ""}
-            return st.pills(options=options, format_func=shown, **chosen, **shared)
-        hint = say("choose")
-        return st.selectbox(
-            options=options, index=start, format_func=shown, placeholder=hint, **shared
-        )
-    return st.selectbox(
-        options=[*unknown, *map(number, column["levels"])],
-        index=start,
-        format_func=shown,
-        placeholder=say("choose or type"),
-        accept_new_options=True,
-        **shared,
-    )
+    # Streamlit knows an option by its text: in another language it is another widget, which
+    # begins with what was asked last.
+    key = f"field {column['name']} {st.session_state['language']}"
+    texts = {}
+    if not column["required"]:
+        texts[""] = say("unknown", value=spell(column["default"]))
+    sized = column["kind"] in ("integer", "number")
+    choices = map(number, column["levels"]) if sized else column["allowed"] or [True, False]
+    texts |= {choice: spell(choice) for choice in choices}
+    last = st.session_state.get("told", {}).get(column["name"], "" if "" in texts else None)
+    st.session_state.setdefault(key, last)
+    shared = {
+        "label": plain(label(column)),
+        "options": list(texts),
+        "key": key,
+        "format_func": lambda value: texts.get(value, value),
+    }
+    if not sized and len(texts) <= 4:  # they stay on one line
+        return st.pills(**shared)
+    hint = say("choose or type" if sized else "choose")
+    return st.selectbox(index=None, placeholder=hint, accept_new_options=sized, **shared)
 
 
 def show_answer(schema, told, found):
