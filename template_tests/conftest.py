@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,34 @@ def own_home(monkeypatch, tmp_path):
         f"cookiecutters_dir: {tmp_path / 'clones'}\nreplay_dir: {tmp_path / 'replay'}\n"
     )
     monkeypatch.setenv("COOKIECUTTER_CONFIG", str(config))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        assert not os.environ.get("CI"), "no Chromium: apt-get install chromium"
+        pytest.skip("no Chromium here")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page of the browser; what it asks of other machines is refused and listed."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.elsewhere = []
+
+    def only_here(route):
+        here = route.request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
+        if not here:
+            page.elsewhere.append(route.request.url)
+        return route.continue_() if here else route.abort()
+
+    page.route("**/*", only_here)
+    yield page
+    page.close()

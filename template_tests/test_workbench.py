@@ -4,18 +4,17 @@ MLflow's pages. Looked at in Chromium, whose pictures go to .scratch/screenshots
 
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from baking import check
+from browsing import keep
 from environments import ROOT
 from servers import free_port, running
 
 pytestmark = pytest.mark.services
 
-SCREENSHOTS = ROOT / ".scratch" / "screenshots"
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 EXECUTE = ["jupyter", "nbconvert", "--to", "notebook", "--execute", "notebooks/*.ipynb"]
 EXECUTE += ["--output-dir", ".scratch/notebooks", "--log-level=ERROR"]
@@ -40,42 +39,6 @@ def executed(project):
     check(project, *EXECUTE, timeout=600)
     folder = project / ".scratch" / "notebooks"
     return {name: json.loads((folder / f"{name}.ipynb").read_text("utf-8")) for name in NOTEBOOKS}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
-        assert not os.environ.get("CI"), "no Chromium: apt-get install chromium"
-        pytest.skip("no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser):
-    """A page of the browser; what it asks of other machines is refused and listed."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.elsewhere = []
-
-    def only_here(route):
-        here = route.request.url.startswith(("http://127.0.0.1", "data:", "blob:"))
-        if not here:
-            page.elsewhere.append(route.request.url)
-        return route.continue_() if here else route.abort()
-
-    page.route("**/*", only_here)
-    yield page
-    page.close()
-
-
-def keep(page, name):
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
 def outputs(notebook):

@@ -551,7 +551,7 @@ def form(
     from laptop_pricing.settings import find_workspace, load_environment
 
     if not re.match(r"https?://[^/]", api):
-        raise UserError(f"--api: found {api}; expected such as http://127.0.0.1:8000")
+        raise UserError(f"--api: found {api}; expected an address such as http://127.0.0.1:8000")
     with contextlib.suppress(UserError):  # without a project the environment alone counts
         load_environment(find_workspace())
     open_port(host, port).close()  # tells who cannot have it

@@ -52,7 +52,12 @@ def fill_in(page, cells):
     for column in SPECIFICATION:
         if column.name in cells:
             key = f"field {column.name} {page.radio(key='language').value}"
-            widgets[key].set_value(column.parse(cells[column.name]))
+            value = column.parse(cells[column.name])
+            free = column.kind in ("integer", "number") and value not in column.levels
+            if free:
+                value = str(value)
+                widgets[key].options.append(value)  # as if it was typed
+            widgets[key].set_value(value)
     page.button[0].click().run()
     assert not page.exception
 
@@ -80,6 +85,14 @@ def test_answers_outlive_a_change_of_language(page):
     page.radio(key="language").set_value("English").run()
     page.button[0].click().run()
     assert page.metric[0].value == price.replace(".", ",")
+
+
+def test_a_size_between_the_levels_can_be_typed(page, trained):
+    sized = next(column for column in SPECIFICATION if column.kind in ("integer", "number"))
+    cells = EXAMPLE | {sized.name: str(int(sized.levels[0]) + 1)}
+    fill_in(page, cells)
+    price = f"{quote(trained.models, cells).price:,.0f}".replace(",", ".")
+    assert page.metric[0].value.endswith(price)
 
 
 def test_another_margin_gives_other_offers(page, trained):

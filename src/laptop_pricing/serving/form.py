@@ -5,6 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import requests
 import streamlit as st
 
@@ -13,7 +14,6 @@ from laptop_pricing.data.read import read_rows
 from laptop_pricing.data.schema import SPECIFICATION
 from laptop_pricing.data.words import PORTUGUESE
 from laptop_pricing.errors import StepFailed, UserError
-from laptop_pricing.modeling.predict import HIGH, LOW, PREDICTION
 from laptop_pricing.serving.api import ADDRESS_VARIABLE, KEY_VARIABLE, MAX_ROWS
 
 SHOWN = 20  # errors of a file
@@ -87,23 +87,23 @@ def show():
         label_visibility="collapsed",
     )
     try:
-        schema, model = call("/v1/schema"), call("/v1/model")
-        names = {name: translate(schema[name]) for name in ("item", "items", "target")}
-        title = say("title", **names)
+        schema, model = _call("/v1/schema"), _call("/v1/model")
+        names = {name: _translate(schema[name]) for name in ("item", "items", "target")}
+        title = _say("title", **names)
         st.header(title[:1].upper() + title[1:], anchor=False)
-        one, many = st.tabs([say("one", **names), say("many")])
+        one, many = st.tabs([_say("one", **names), _say("many")])
         with one:
-            show_quote(schema, names)
+            _show_quote(schema, names)
         with many:
-            show_batch(schema, model, names)
-        st.caption(plain(translate(model["caveat"])))
+            _show_batch(schema, model, names)
+        st.caption(_plain(_translate(model["caveat"])))
         version = model["version"] or model["sha256"][:12]
-        st.caption(plain(say("model", model=f"{model['name']} {version}")))
+        st.caption(_plain(_say("model", model=f"{model['name']} {version}")))
     except StepFailed as error:
         st.error(str(error))
 
 
-def show_quote(schema, names):
+def _show_quote(schema, names):
     """The fields at the left, the answer at the right; below each other on a phone."""
     left, right = st.columns([3, 2], gap="large")
     with left, st.form("fields", border=False):
@@ -112,69 +112,71 @@ def show_quote(schema, names):
         cells = {}
         for i, column in enumerate(schema["columns"]):
             with halves[i >= middle]:
-                cells[column["name"]] = ask_for(column)
-        asked = st.form_submit_button(say("ask", **names), type="primary", width="stretch")
+                cells[column["name"]] = _ask_for(column)
+        asked = st.form_submit_button(_say("ask", **names), type="primary", width="stretch")
     if asked:
         told = {name: cell for name, cell in cells.items() if cell is not None}
         st.session_state["told"] = told
     with right:
         if "told" not in st.session_state:
-            st.info(say("before"))
+            st.info(_say("before"))
             return
         told = st.session_state["told"]
         margin = st.session_state.setdefault("margin", 20)  # its slider comes with the answer
-        found = call("/v1/quotes", json=told, params={"margin": margin / 100})
+        found = _call("/v1/quotes", json=told, params={"margin": margin / 100})
         if "price" in found:
-            show_answer(schema, told, found)
+            _show_answer(schema, told, found)
         else:
-            lines = [f"- {plain(tell(line, schema))}" for line in found["detail"]]
-            st.error("\n".join([say("mend"), "", *lines]))
+            lines = [f"- {_plain(_tell(line, schema))}" for line in found["detail"]]
+            st.error("\n".join([_say("mend"), "", *lines]))
 
 
-def ask_for(column):
+def _ask_for(column):
     """The widget of one column; None where nothing was said, blank for "I do not know"."""
     # Streamlit knows an option by its text: in another language it is another widget, which
     # begins with what was asked last.
     key = f"field {column['name']} {st.session_state['language']}"
     texts = {}
     if not column["required"]:
-        texts[""] = say("unknown", value=spell(column["default"]))
+        texts[""] = _say("unknown", value=_spell(column["default"]))
     sized = column["kind"] in ("integer", "number")
-    choices = map(number, column["levels"]) if sized else column["allowed"] or [True, False]
-    texts |= {choice: spell(choice) for choice in choices}
+    choices = map(_number, column["levels"]) if sized else column["allowed"] or [True, False]
+    texts |= {choice: _spell(choice) for choice in choices}
     last = st.session_state.get("told", {}).get(column["name"], "" if "" in texts else None)
-    st.session_state.setdefault(key, last)
+    chosen = st.session_state.setdefault(key, last)
+    if chosen is not None:
+        texts.setdefault(chosen, chosen)  # a size that was typed
     shared = {
-        "label": plain(label(column)),
+        "label": _plain(_label(column)),
         "options": list(texts),
         "key": key,
         "format_func": lambda value: texts.get(value, value),
     }
     if not sized and len(texts) <= 4:  # they stay on one line
         return st.pills(**shared)
-    hint = say("choose or type" if sized else "choose")
+    hint = _say("choose or type" if sized else "choose")
     return st.selectbox(index=None, placeholder=hint, accept_new_options=sized, **shared)
 
 
-def show_answer(schema, told, found):
+def _show_answer(schema, told, found):
     """A price and what it rests on."""
     for text in found["warnings"]:
-        st.warning(plain(say("doubtful", text=translate(text))))
+        st.warning(_plain(_say("doubtful", text=_translate(text))))
     unit, interval = found["unit"], found["interval"]
-    st.metric(translate(schema["target"]).capitalize(), money(found["price"], unit))
-    ends = {end: plain(money(interval[end], unit)) for end in ("low", "high")}
-    st.markdown(say("interval", share=interval["coverage"], **ends))
-    st.slider(say("margin"), 0, 60, step=5, format="%d%%", key="margin")
-    lines = [f"| {say('risk')} | {say('offers')} |", "|---|---:|"]
+    st.metric(_translate(schema["target"]).capitalize(), _money(found["price"], unit))
+    ends = {end: _plain(_money(interval[end], unit)) for end in ("low", "high")}
+    st.markdown(_say("interval", share=interval["coverage"], **ends))
+    st.slider(_say("margin"), 0, 60, step=5, format="%d%%", key="margin")
+    lines = [f"| {_say('risk')} | {_say('offers')} |", "|---|---:|"]
     for offer in found["offers"]:
-        lines.append(f"| {offer['risk']:.0%} | {plain(money(offer['offer'], unit))} |")
+        lines.append(f"| {offer['risk']:.0%} | {_plain(_money(offer['offer'], unit))} |")
     st.markdown("\n".join(lines))
-    st.markdown(f"**{say('why')}**")
-    st.altair_chart(picture(schema, told, found["factors"]), width="stretch")
-    st.caption(plain(say("base", base=money(found["base"], unit))))
+    st.markdown(f"**{_say('why')}**")
+    st.altair_chart(_picture(schema, told, found["factors"]), width="stretch")
+    st.caption(_plain(_say("base", base=_money(found["base"], unit))))
 
 
-def picture(schema, told, factors):
+def _picture(schema, told, factors):
     """One bar per field that moved the price by half a percent or more, the longest first."""
     import altair as alt
 
@@ -182,8 +184,8 @@ def picture(schema, told, factors):
     for column in schema["columns"]:
         effect = factors[column["name"]] - 1
         cell = told.get(column["name"], "")
-        value = spell(column["default"] if cell == "" else cell)
-        field = f"{named(column).split(',')[0]}: {value} {translate(column['unit'])}"
+        value = _spell(column["default"] if cell == "" else cell)
+        field = f"{_named(column).split(',')[0]}: {value} {_translate(column['unit'])}"
         if abs(effect) >= 0.005:
             rows.append({"field": field, "effect": effect})
     rows.sort(key=lambda row: -abs(row["effect"]))
@@ -205,13 +207,13 @@ def picture(schema, told, factors):
     )
 
 
-def show_batch(schema, model, names):
+def _show_batch(schema, model, names):
     """A file to be priced, the prices, and what is wrong with which line."""
-    st.markdown(say("file", **names))
+    st.markdown(_say("file", **names))
     st.code(
         ",".join(column["name"] for column in schema["columns"]), language=None, wrap_lines=True
     )
-    uploaded = st.file_uploader(say("upload"), type="csv", key="file")
+    uploaded = st.file_uploader(_say("upload"), type="csv", key="file")
     if uploaded is None:
         return
     try:
@@ -221,30 +223,34 @@ def show_batch(schema, model, names):
             st.session_state["priced"] = priced
         found, answers, failures = st.session_state["lines"]
     except UserError as error:
-        st.error(plain(say("unreadable", text=error)))
+        st.error(_plain(_say("unreadable", text=error)))
         return
-    told = {}
+    told, target = {}, schema["target"]
     for line in failures:
-        told.setdefault(line["row"], []).append(tell(line, schema))
+        told.setdefault(line["row"], []).append(_tell(line, schema))
     lines = [(row, "; ".join(texts)) for row, texts in sorted(told.items())]
-    priced = found.drop(columns=[PREDICTION, LOW, HIGH, "error"], errors="ignore")
-    for name, read in (
-        (PREDICTION, lambda answer: answer["price"]),
-        (LOW, lambda answer: answer["interval"]["low"]),
-        (HIGH, lambda answer: answer["interval"]["high"]),
-    ):
-        priced[name] = found.index.map({row: round(read(a), 2) for row, a in answers.items()})
+    prices = pd.DataFrame.from_dict(
+        {
+            row: (a["price"], a["interval"]["low"], a["interval"]["high"])
+            for row, a in answers.items()
+        },
+        orient="index",
+        columns=[f"predicted_{target}", f"{target}_low", f"{target}_high"],
+    ).round(2)
     if lines:
-        priced["error"] = found.index.map(dict(lines))
-    st.markdown(f"**{say('priced', good=len(answers), all=len(found))}**")
+        prices = prices.join(pd.Series(dict(lines), name="error"), how="outer")
+    rest = found.drop(columns=[*prices, "error"], errors="ignore")
+    st.markdown(f"**{_say('priced', good=len(answers), all=len(found))}**")
     if lines:
         # A spreadsheet counts lines from 1, the header included.
-        shown = [f"- {plain(say('line', line=row + 2, text=text))}" for row, text in lines[:SHOWN]]
-        more = [say("more", count=len(lines) - SHOWN)] if len(lines) > SHOWN else []
+        shown = [
+            f"- {_plain(_say('line', line=row + 2, text=text))}" for row, text in lines[:SHOWN]
+        ]
+        more = [_say("more", count=len(lines) - SHOWN)] if len(lines) > SHOWN else []
         st.error("\n".join([*shown, "", *more]))
-    csv = priced.to_csv(index=False, lineterminator="\n").encode()
-    st.download_button(say("download"), csv, "priced.csv", "text/csv", on_click="ignore")
-    st.dataframe(priced[[*priced.columns[found.shape[1] :], *found.columns]], hide_index=True)
+    csv = rest.join(prices).to_csv(index=False, lineterminator="\n").encode()
+    st.download_button(_say("download"), csv, "priced.csv", "text/csv", on_click="ignore")
+    st.dataframe(prices.join(rest), hide_index=True)
 
 
 def price_file(content, name):
@@ -281,7 +287,7 @@ def price_file(content, name):
     for start in range(0, len(rows), MAX_ROWS):
         left = dict(enumerate(rows[start : start + MAX_ROWS], start))
         while left:
-            answer, numbers = call("/v1/quotes", json=list(left.values())), list(left)
+            answer, numbers = _call("/v1/quotes", json=list(left.values())), list(left)
             if isinstance(answer, list):
                 answers.update(zip(numbers, answer))
                 break
@@ -292,7 +298,7 @@ def price_file(content, name):
     return found, answers, failures
 
 
-def call(path, json=None, params=None):
+def _call(path, json=None, params=None):
     """Ask the API.
 
     Returns
@@ -319,75 +325,75 @@ def call(path, json=None, params=None):
         if answer.status_code in (200, 422):
             return answer.json()
     except requests.RequestException:
-        raise StepFailed(say("down", api=api, name=NAME)) from None
+        raise StepFailed(_say("down", api=api, name=NAME)) from None
     if answer.status_code == 401:
-        raise StepFailed(say("key", variable=KEY_VARIABLE, name=NAME))
-    raise StepFailed(say("refused", api=api, status=f"{answer.status_code} {answer.reason}"))
+        raise StepFailed(_say("key", variable=KEY_VARIABLE, name=NAME))
+    raise StepFailed(_say("refused", api=api, status=f"{answer.status_code} {answer.reason}"))
 
 
-def in_english():
+def _in_english():
     return st.session_state.get("language") == LANGUAGES[1]
 
 
-def say(key, **values):
+def _say(key, **values):
     """A text of the form, in its language."""
-    return WORDS[key][in_english()].format(**values)
+    return WORDS[key][_in_english()].format(**values)
 
 
-def translate(text):
+def _translate(text):
     """A word of the schema in the form's language, or as it is."""
-    return text if in_english() else PORTUGUESE.get(text, text)
+    return text if _in_english() else PORTUGUESE.get(text, text)
 
 
-def named(column):
+def _named(column):
     """A column for people."""
-    name = None if in_english() else PORTUGUESE.get(column["name"])
+    name = None if _in_english() else PORTUGUESE.get(column["name"])
     return name or column["description"]
 
 
-def label(column):
+def _label(column):
     """A column and its unit for people."""
-    unit = f" ({translate(column['unit'])})" if column["unit"] else ""
-    return f"{named(column)}{unit}"
+    unit = f" ({_translate(column['unit'])})" if column["unit"] else ""
+    return f"{_named(column)}{unit}"
 
 
-def spell(value):
+def _spell(value):
     """A cell for people."""
     if isinstance(value, bool):
-        return say("yes" if value else "no")
-    return translate(value) if isinstance(value, str) else str(number(value))
+        return _say("yes" if value else "no")
+    return _translate(value) if isinstance(value, str) else str(_number(value))
 
 
-def number(value):
+def _number(value):
     return int(value) if value == int(value) else value
 
 
-def tell(failure, schema):
+def _tell(failure, schema):
     """What is wrong with a cell or a row, in one sentence."""
     columns = {column["name"]: column for column in schema["columns"]}
     column = columns.get(failure["field"])
     if column is None:
-        return say("row wrong", text=translate(failure["expected"]))
-    if failure["found"] == "nothing":
-        return say("missing", label=label(column))
-    return say("wrong", label=label(column), found=failure["found"], rule=rule(column))
+        return _say("row wrong", text=_translate(failure["expected"]))
+    if failure["found"] in ("nothing", "''"):
+        return _say("missing", label=_label(column))
+    return _say("wrong", label=_label(column), found=failure["found"], rule=_rule(column))
 
 
-def rule(column):
+def _rule(column):
     """What a column may hold, in words."""
     if column["kind"] in ("category", "flag"):
-        return say("one of", values=", ".join(map(spell, column["allowed"] or [True, False])))
-    unit = column["unit"] and f" {translate(column['unit'])}"
-    return say("between", low=number(column["low"]), high=number(column["high"]), unit=unit)
+        return _say("one of", values=", ".join(map(_spell, column["allowed"] or [True, False])))
+    unit = column["unit"] and f" {_translate(column['unit'])}"
+    return _say("between", low=_number(column["low"]), high=_number(column["high"]), unit=unit)
 
 
-def money(amount, unit):
+def _money(amount, unit):
     """An amount without decimals, as the language writes it."""
-    digits = f"{amount:,.0f}" if in_english() else f"{amount:,.0f}".replace(",", ".")
+    digits = f"{amount:,.0f}" if _in_english() else f"{amount:,.0f}".replace(",", ".")
     return f"{SYMBOLS.get(unit, unit)}\N{NO-BREAK SPACE}{digits}"
 
 
-def plain(text):
+def _plain(text):
     """`text` with nothing in it that Markdown would act on."""
     return re.sub(r"([\\`*_{}\[\]()#+!$~:<>|-])", r"\\\1", text)
 

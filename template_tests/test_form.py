@@ -1,0 +1,149 @@
+"""The web form in Chromium, as a clerk uses it, against real `serve` and `form` processes.
+
+Its pictures go to .scratch/screenshots.
+"""
+
+import os
+import re
+
+import pandas as pd
+import pytest
+from browsing import keep
+from servers import free_port, running
+
+from laptop_pricing.data.row import read_row
+from laptop_pricing.data.schema import EXAMPLE, FEATURES, SPECIFICATION
+from laptop_pricing.data.words import PORTUGUESE
+from laptop_pricing.modeling.bundle import load_compiled
+from laptop_pricing.modeling.predict import PREDICTION, predict, predict_file
+
+pytestmark = pytest.mark.services
+
+KEY = "form-test"
+BIG = "[data-testid=stMetricValue]"
+
+
+@pytest.fixture(scope="module")
+def form(trained):
+    """The form's address, before an API on the sample's model."""
+    api, port = free_port(), free_port()
+    environment = os.environ | {"LAPTOP_PRICING_API_KEY": KEY}
+    serve = ["laptop-pricing", "serve", "--model", trained.models, "--port", api]
+    form = ["laptop-pricing", "form", "--api", f"http://127.0.0.1:{api}", "--port", port]
+    with running(serve, f"http://127.0.0.1:{api}/healthz", trained.root / "api.log", environment):
+        address = f"http://127.0.0.1:{port}"
+        with running(form, f"{address}/_stcore/health", trained.root / "form.log", environment):
+            yield address
+    assert KEY not in (trained.root / "api.log").read_text("utf-8")
+    assert KEY not in (trained.root / "form.log").read_text("utf-8")
+
+
+def start(page, form, language):
+    page.goto(form)
+    page.get_by_text(language, exact=True).click()
+    page.locator(f"[class*=st-key-field-brand-{language[:7]}] input").wait_for()  # no ê in a class
+
+
+def choose(page, column, value):
+    """Pick a value as the form spells it, by tap or by typing."""
+    field = page.locator(f"[class*=st-key-field-{column.name}-]")
+    pills = field.get_by_role("radio")
+    if pills.count():
+        values = [True, False] if column.kind == "flag" else list(column.allowed)
+        pills.nth(values.index(value) + (column.default is not None)).click()
+    else:
+        typed = field.get_by_role("combobox")
+        typed.click()
+        typed.fill(str(value))
+        page.get_by_role("option", name=re.compile(rf"^(Add: )?{value}$")).wait_for()
+        typed.press("Enter")
+        page.get_by_role("option").first.wait_for(state="hidden")
+
+
+def fill_in(page, cells):
+    for column in SPECIFICATION:
+        if column.name in cells:
+            choose(page, column, column.parse(cells[column.name]))
+    page.get_by_test_id("stFormSubmitButton").get_by_role("button").click()
+
+
+def price_of(trained, cells):
+    table = pd.DataFrame([read_row(cells)[0]])
+    return predict(load_compiled(trained.models), table)[PREDICTION].item()
+
+
+def test_the_price_is_that_of_the_model(form, page, trained):
+    start(page, form, "Português")
+    fill_in(page, EXAMPLE)
+    page.locator(
+        "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg"
+    ).wait_for()
+    digits = f"{price_of(trained, EXAMPLE):,.0f}".replace(",", ".")
+    assert page.inner_text(BIG) == f"R$\N{NO-BREAK SPACE}{digits}"
+    page.set_viewport_size({"width": 1280, "height": 1230})
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
+    page.wait_for_timeout(500)
+    keep(page, "form")
+    assert page.elsewhere == []
+
+
+def test_defect_7_a_chosen_processor_never_overwrites_the_brand(form, page, trained):
+    start(page, form, "English")
+    sizes = {"ram_gb": "24"}  # no level: a free number
+    fill_in(page, EXAMPLE | sizes)
+    shown = page.locator("[class*=st-key-field-brand-]").get_by_role("combobox")
+    price = page.locator(BIG)
+    price.wait_for()
+    assert price.inner_text()[3:] == f"{price_of(trained, EXAMPLE | sizes):,.0f}"
+    other = {"processor_brand": "AMD", "processor_name": "Ryzen 9"}
+    fill_in(page, other)
+    dear = f"{price_of(trained, EXAMPLE | sizes | other):,.0f}"
+    page.get_by_text(dear).wait_for()
+    assert shown.input_value() == "DELL"
+
+
+def test_an_impossible_laptop_is_explained_on_a_phone(form, page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    start(page, form, "Português")
+    fill_in(page, EXAMPLE | {"ssd": "0", "hdd": "0"})
+    page.get_by_text("Espera-se que o laptop tenha SSD ou HD").wait_for()
+
+    scrolled = page.get_by_test_id("stMain").evaluate("e => e.scrollWidth - e.clientWidth")
+    assert scrolled == 0
+    keep(page, "form-phone")
+
+
+def test_a_file_is_priced_and_its_bad_rows_are_told(form, page, trained, sample_csv, tmp_path):
+    good = pd.read_csv(sample_csv, dtype=str, keep_default_na=False).head(30)
+    good.to_csv(tmp_path / "good.csv", index=False)
+    predict_file(trained.models, tmp_path / "good.csv", tmp_path / "expected.csv")
+    bad = good.copy()
+    bad.loc[[3, 7], "brand"] = "Tijolo"
+    bad.loc[7, "ram_gb"] = ""
+    bad.to_csv(tmp_path / "bad.csv", index=False)
+    start(page, form, "Português")
+    page.get_by_role("tab", name="Lista em CSV").click()
+    page.locator("input[type=file]").set_input_files(tmp_path / "bad.csv")
+    page.get_by_text("28 de 30 linhas calculadas").wait_for()
+    said = page.get_by_test_id("stAlert").last.inner_text()
+    for words in ("Linha 5. Marca: encontrado 'Tijolo'", "Linha 9.", "Memória RAM (GB): "):
+        assert words in said
+    with page.expect_download() as download:
+        page.get_by_text("Baixar o CSV calculado").click()
+    download.value.save_as(tmp_path / "priced.csv")
+    priced = pd.read_csv(tmp_path / "priced.csv")
+    expected = pd.read_csv(tmp_path / "expected.csv").drop(index=[3, 7])
+    pd.testing.assert_frame_equal(priced.drop(index=[3, 7])[[*expected]], expected)
+    assert priced["error"].notna().sum() == 2 and priced.loc[[3, 7], PREDICTION].isna().all()
+    page.wait_for_timeout(500)
+    keep(page, "form-file")
+
+
+def test_every_word_of_the_schema_has_its_portuguese():
+    from laptop_pricing.data import schema
+
+    rules = [rule.text for rule in (*schema.ROW_RULES, *schema.CONTRADICTIONS)]
+    needed = {*FEATURES, *rules, schema.CAVEAT, schema.ITEM, schema.ITEMS, schema.TARGET}
+    assert needed <= set(PORTUGUESE)
+    values = {value for column in SPECIFICATION for value in column.allowed}
+    assert set(PORTUGUESE) <= needed | values | {column.unit for column in SPECIFICATION}
