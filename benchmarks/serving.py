@@ -191,7 +191,7 @@ def main():
     names = ("start-up, s", "requests per second", "half of them within, ms", "99 % within, ms")
     for i, name in enumerate(names):
         ratio = ours[i] / theirs[i] if i == 1 else theirs[i] / ours[i]
-        lines.append(f"| {name} | {ours[i]:,.3g} | {theirs[i]:,.3g} | {ratio:,.3g} |")
+        lines.append(f"| {name} | {ours[i]:,.4g} | {theirs[i]:,.4g} | {ratio:,.3g} |")
     names = ("one price in Python, µs", "a million in Python, s")
     for name, a, b, scale in zip(names, compiled, fitted, (1e6, 1)):
         lines.append(f"| {name} | {a * scale:,.4g} | {b * scale:,.4g} | {b / a:,.3g} |")

@@ -14,7 +14,12 @@ from laptop_pricing import NAME
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import checksum
 from laptop_pricing.programs import git
-from laptop_pricing.tracking.registry import MODEL_FOLDER, register, set_alias
+from laptop_pricing.tracking.registry import (
+    MODEL_FOLDER,
+    RESULT_TAG,
+    register,
+    set_alias,
+)
 from laptop_pricing.tracking.runs import COPY_FILE, COPY_TAG, track
 from laptop_pricing.tracking.server import open_client
 
@@ -240,7 +245,7 @@ def _fetch(client, workspace, version):
     """The bundle of a version; it and MLflow's copy have the bytes that were registered."""
     from mlflow.artifacts import download_artifacts
 
-    from laptop_pricing.modeling.bundle import load_bundle
+    from laptop_pricing.modeling.bundle import METADATA_FILE, load_bundle
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     run = client.get_run(version.run_id)
@@ -260,7 +265,9 @@ def _fetch(client, workspace, version):
         except UserError as error:
             raise StepFailed(f"version {version.version}: {error}") from None
         copied = checksum(copy / COPY_FILE, "sha256")
-    registered = version.tags.get("model_sha256"), run.data.tags.get(COPY_TAG)
-    if (bundle.metadata["model_sha256"], copied) != registered:
+        whole = checksum(found / METADATA_FILE, "sha256")
+    tags = run.data.tags
+    registered = version.tags.get("model_sha256"), tags.get(RESULT_TAG), tags.get(COPY_TAG)
+    if (bundle.metadata["model_sha256"], whole, copied) != registered:
         raise StepFailed(f"version {version.version}: not the bytes that were registered")
     return bundle

@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 
 from laptop_pricing.errors import StepFailed, UserError
-from laptop_pricing.modeling.bundle import read_metadata
+from laptop_pricing.files import checksum
+from laptop_pricing.modeling.bundle import METADATA_FILE
 from laptop_pricing.tracking.server import open_client
 
 MODEL_FOLDER = "model"
 BUNDLE_FOLDER = "bundle"
+RESULT_TAG = "metadata_sha256"  # of metadata.json, which has the checksums of the other files
 _REMEDY = "the run itself is safe; try again later"
 
 
@@ -127,7 +129,7 @@ def fetch_bundle(workspace, name, alias, folder):
         run, uri = client.get_run(run_id), workspace.tracking_uri
         source = f"{run.info.artifact_uri}/{BUNDLE_FOLDER}"
         found = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=uri))
-    if run.data.tags.get("model_sha256") != read_metadata(found)["model_sha256"]:
+    if run.data.tags.get(RESULT_TAG) != checksum(found / METADATA_FILE, "sha256"):
         raise StepFailed(f"{name} version {version}: not the model that was tracked")
     return version, found
 

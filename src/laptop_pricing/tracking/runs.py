@@ -13,9 +13,9 @@ from laptop_pricing.errors import UserError
 from laptop_pricing.files import checksum
 from laptop_pricing.programs import git
 from laptop_pricing.tracking.datasets import data_source, dataset_entity
+from laptop_pricing.tracking.registry import RESULT_TAG
 from laptop_pricing.tracking.server import experiment, open_client
 
-RESULT_TAG = "metadata_sha256"
 COPY_FILE = "model.pkl"  # in MLflow's copy of the model, which is for others to load
 COPY_TAG = "mlflow_model_sha256"
 _PIP_REQUIREMENTS = ("numpy", "pandas", "scikit-learn")

@@ -438,13 +438,28 @@ def replaced(team):
     "names, said",
     [
         ([MODEL_FILE], "found SHA-256"),
-        ([MODEL_FILE, "metadata.json"], "not the bytes that were registered"),
+        ([MODEL_FILE, "compiled.json", "metadata.json"], "not the bytes that were registered"),
     ],
     ids=["model", "all"],
 )
 def test_other_bytes_than_those_registered_are_refused(team, replaced, names, said):
     replaced(*names)
     team.refused(StepFailed, f"version 1: .*{said}", team.good, "stag")
+
+
+def test_other_plain_numbers_beside_the_registered_model_are_refused(team):
+    """Which quotes are made from; with metadata.json made to fit."""
+    folder = artifact(team, team.register(team.good), "bundle")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    shutil.copyfile(team.poor.models / "compiled.json", folder / "compiled.json")
+    metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
+    metadata["compiled_sha256"] = checksum(folder / "compiled.json", "sha256")
+    (folder / "metadata.json").write_text(json.dumps(metadata), "utf-8")
+    try:
+        team.refused(StepFailed, "version 1: not the bytes that were", team.good, "stag")
+    finally:
+        for path, content in before.items():
+            path.write_bytes(content)
 
 
 def test_another_copy_for_mlflow_than_the_tracked_one_is_refused(team):
@@ -461,7 +476,7 @@ def test_another_copy_for_mlflow_than_the_tracked_one_is_refused(team):
 def test_a_champion_that_cannot_be_scored_is_an_objection_that_force_answers(team, replaced):
     team.promote(team.good, "stag")
     team.register(team.poor)
-    replaced(MODEL_FILE, "metadata.json")
+    replaced(MODEL_FILE, "compiled.json", "metadata.json")
     team.refused(StepFailed, "not compared with 1: version 1: not the bytes", team.poor, "stag")
     assert team.promote(team.poor, "stag", force="the old one is lost").new
 

@@ -114,10 +114,10 @@ def test_a_bundle_that_is_not_the_tracked_one_is_not_served(tracked, tmp_path):
     version = register(workspace, run_id, NAME)
     set_alias(workspace, NAME, "prod", version)
     with open_client(workspace, "", "") as client:
-        honest = client.get_run(run_id).data.tags["model_sha256"]
-        client.set_tag(run_id, "model_sha256", "0" * 64)
+        honest = client.get_run(run_id).data.tags["metadata_sha256"]
+        client.set_tag(run_id, "metadata_sha256", "0" * 64)
         try:
             with pytest.raises(StepFailed, match="not the model that was tracked"):
                 fetch_bundle(workspace, NAME, "prod", tmp_path)
         finally:
-            client.set_tag(run_id, "model_sha256", honest)
+            client.set_tag(run_id, "metadata_sha256", honest)

@@ -238,21 +238,17 @@ def test_a_second_track_makes_no_second_run(tracked, params):
 def test_another_model_makes_another_run(local, params, tmp_path):
     """One experiment, two models: the first is still found, the second is new."""
     workspace, found = local
-    metadata = workspace.models / "metadata.json"
-    model = workspace.models / "model.skops"
-    before = metadata.read_bytes(), model.read_bytes()
+    before = {path: path.read_bytes() for path in workspace.models.iterdir()}
+    made = {"format", "model_sha256", "compiled_sha256", "features", "versions"}
     try:
         bundle = load_bundle(workspace.models)
         bundle.model.regressor_["ridge"].intercept_ += 0.5
-        facts = {
-            name: bundle.metadata[name]
-            for name in bundle.metadata.keys() - {"format", "model_sha256", "features", "versions"}
-        }
+        facts = {name: bundle.metadata[name] for name in bundle.metadata.keys() - made}
         save_bundle(workspace.models, bundle.model, facts)
         other = track(workspace, _named(params, "two models"))
     finally:
-        metadata.write_bytes(before[0])
-        model.write_bytes(before[1])
+        for path, content in before.items():
+            path.write_bytes(content)
     first = track(workspace, _named(params, "two models"))
     assert other.new and first.new and other.run_id != first.run_id
     assert not track(workspace, _named(params, "two models")).new
