@@ -23,7 +23,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the blocks are for a POSIX shell"),
 ]
 
-BLOCK = re.compile(r"(?:<!-- not run: (.+) -->\n+)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:<!-- not run: ([^\n]+) -->\n+)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 SHELLS = ("bash", "sh", "shell", "console", "powershell")
 FOLLOWED = {
     "docs/branches.md": "test_story.py",
@@ -101,6 +103,10 @@ def test_every_page_is_typed_or_followed():
 def test_what_is_not_typed_says_why(page):
     if page in FOLLOWED:
         return
+    fences = re.findall(
+        rf"^```(?:{'|'.join(SHELLS)})$", (ROOT / page).read_text("utf-8"), re.MULTILINE
+    )
+    assert len(blocks(page)) == len(fences), "a block is overlooked"
     twins = [kind for _, kind, _ in blocks(page)]
     for reason, kind, text in blocks(page):
         if kind == "powershell":  # typed as its twin for POSIX
