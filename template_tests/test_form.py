@@ -13,9 +13,9 @@ from servers import free_port, running
 
 from laptop_pricing.data.row import read_row
 from laptop_pricing.data.schema import EXAMPLE, FEATURES, SPECIFICATION
-from laptop_pricing.data.words import PORTUGUESE
 from laptop_pricing.modeling.bundle import load_compiled
 from laptop_pricing.modeling.predict import PREDICTION, predict, predict_file
+from laptop_pricing.serving.words import PORTUGUESE
 
 pytestmark = pytest.mark.services
 

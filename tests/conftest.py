@@ -15,12 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_ROWS = 400
 
 
-@pytest.fixture(autouse=True)
-def _no_outside_settings(monkeypatch):
-    """The developer's own servers and credentials stay out of the tests."""
-    for name in list(os.environ):
-        if name.startswith(("MLFLOW_", "AWS_", "DAGSHUB_")):
-            monkeypatch.delenv(name)
+@pytest.fixture(autouse=True, scope="module")
+def _no_outside_settings():
+    """The developer's own servers and credentials stay out of the tests, and of what they share."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("MLFLOW_", "AWS_", "DAGSHUB_")):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,7 @@ def tracked(trained, params, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("tracked") / "project"
     workspace = Workspace(Path(shutil.copytree(trained.root, folder)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        found = track(workspace, params)
+    found = track(workspace, params)
     client = MlflowClient(tracking_uri=workspace.local_tracking_uri)
     return workspace, found, client
 

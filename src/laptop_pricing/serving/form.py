@@ -12,66 +12,13 @@ import streamlit as st
 from laptop_pricing import NAME
 from laptop_pricing.data.read import read_rows
 from laptop_pricing.data.schema import SPECIFICATION
-from laptop_pricing.data.words import PORTUGUESE
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.serving.api import ADDRESS_VARIABLE, KEY_VARIABLE, MAX_ROWS
+from laptop_pricing.serving.words import PORTUGUESE, WORDS
 
 SHOWN = 20  # errors of a file
 SYMBOLS = {"BRL": "R$"}
 LANGUAGES = ("Português", "English")
-
-# The form's own words, by language.
-WORDS = {
-    "title": ("{target} de {items}", "{target} of {items}"),
-    "one": ("Um {item}", "One {item}"),
-    "many": ("Lista em CSV", "CSV list"),
-    "choose": ("Escolha", "Choose"),
-    "choose or type": ("Escolha, ou digite e Enter", "Choose, or type and Enter"),
-    "unknown": ("Não sei (vale: {value})", "I do not know (counts as: {value})"),
-    "yes": ("Sim", "Yes"),
-    "no": ("Não", "No"),
-    "ask": ("Calcular", "Get the {target}"),
-    "before": ("A resposta aparece aqui.", "The answer appears here."),
-    "interval": (
-        "{share:.0%} dos valores reais ficam entre **{low}** e **{high}**.",
-        "{share:.0%} of the actual values lie between **{low}** and **{high}**.",
-    ),
-    "offers": ("Oferta máxima", "Highest offer"),
-    "margin": ("Margem desejada, % da venda", "Wanted margin, % of the sale"),
-    "risk": ("Negócios abaixo da margem", "Deals that miss the margin"),
-    "why": ("O que aumentou ou diminuiu", "What raised or lowered it"),
-    "base": ("Em relação à média, {base}.", "Against the average, {base}."),
-    "doubtful": ("Confira: {text}", "Please check: {text}"),
-    "mend": ("Corrija e calcule de novo:", "Mend this and ask again:"),
-    "missing": ("{label}: falta responder", "{label}: no answer yet"),
-    "wrong": (
-        "{label}: encontrado {found}; esperado {rule}",
-        "{label}: found {found}; expected {rule}",
-    ),
-    "row wrong": ("Espera-se que {text}", "Expected that {text}"),
-    "one of": ("uma destas opções: {values}", "one of {values}"),
-    "between": ("um número de {low} a {high}{unit}", "a number from {low} to {high}{unit}"),
-    "file": (
-        "Um arquivo CSV com uma linha por {item} e estas colunas:",
-        "A CSV file with one line per {item} and these columns:",
-    ),
-    "upload": ("Arquivo CSV", "CSV file"),
-    "unreadable": ("O arquivo não pode ser lido: {text}", "The file cannot be read: {text}"),
-    "priced": ("{good} de {all} linhas calculadas", "{good} of {all} lines priced"),
-    "line": ("Linha {line}. {text}", "Line {line}. {text}"),
-    "more": ("Mais {count} no arquivo calculado.", "{count} more in the priced file."),
-    "download": ("Baixar o CSV calculado", "Download the priced CSV"),
-    "down": (
-        "A API em {api} não responde. Inicie com `{name} serve` e recarregue esta página.",
-        "The API at {api} does not answer. Start it with `{name} serve`, then reload this page.",
-    ),
-    "key": (
-        "A API não aceita a chave. Defina {variable} com a chave da API e reinicie `{name} form`.",
-        "The API refuses the key. Set {variable} to the API's key and restart `{name} form`.",
-    ),
-    "refused": ("A API em {api} respondeu {status}.", "The API at {api} answered {status}."),
-    "model": ("Modelo: {model}", "Model: {model}"),
-}
 
 
 def show():

@@ -34,13 +34,14 @@ def tracked(trained, params, tmp_path_factory):
     return workspace, track(workspace, params).run_id
 
 
-def test_an_alias_leads_back_to_the_same_prices(tracked):
+def test_an_alias_leads_back_to_the_same_prices(tracked, monkeypatch):
     import mlflow.sklearn
 
     workspace, run_id = tracked
     version = register(workspace, run_id, NAME)
     set_alias(workspace, NAME, "champion", version)
     assert find_version(workspace, NAME, "champion") == (version, run_id)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workspace.tracking_uri)
     mlflow.set_tracking_uri(workspace.tracking_uri)
     loaded = mlflow.sklearn.load_model(f"models:/{NAME}@champion")
     rows = read_processed(workspace)[0][list(FEATURES)]

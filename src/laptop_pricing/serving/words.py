@@ -1,0 +1,91 @@
+"""What the web form says, in Portuguese and English."""
+
+# The form's own words, by language.
+WORDS = {
+    "title": ("{target} de {items}", "{target} of {items}"),
+    "one": ("Um {item}", "One {item}"),
+    "many": ("Lista em CSV", "CSV list"),
+    "choose": ("Escolha", "Choose"),
+    "choose or type": ("Escolha, ou digite e Enter", "Choose, or type and Enter"),
+    "unknown": ("Não sei (vale: {value})", "I do not know (counts as: {value})"),
+    "yes": ("Sim", "Yes"),
+    "no": ("Não", "No"),
+    "ask": ("Calcular", "Get the {target}"),
+    "before": ("A resposta aparece aqui.", "The answer appears here."),
+    "interval": (
+        "{share:.0%} dos valores reais ficam entre **{low}** e **{high}**.",
+        "{share:.0%} of the actual values lie between **{low}** and **{high}**.",
+    ),
+    "offers": ("Oferta máxima", "Highest offer"),
+    "margin": ("Margem desejada, % da venda", "Wanted margin, % of the sale"),
+    "risk": ("Negócios abaixo da margem", "Deals that miss the margin"),
+    "why": ("O que aumentou ou diminuiu", "What raised or lowered it"),
+    "base": ("Em relação à média, {base}.", "Against the average, {base}."),
+    "doubtful": ("Confira: {text}", "Please check: {text}"),
+    "mend": ("Corrija e calcule de novo:", "Mend this and ask again:"),
+    "missing": ("{label}: falta responder", "{label}: no answer yet"),
+    "wrong": (
+        "{label}: encontrado {found}; esperado {rule}",
+        "{label}: found {found}; expected {rule}",
+    ),
+    "row wrong": ("Espera-se que {text}", "Expected that {text}"),
+    "one of": ("uma destas opções: {values}", "one of {values}"),
+    "between": ("um número de {low} a {high}{unit}", "a number from {low} to {high}{unit}"),
+    "file": (
+        "Um arquivo CSV com uma linha por {item} e estas colunas:",
+        "A CSV file with one line per {item} and these columns:",
+    ),
+    "upload": ("Arquivo CSV", "CSV file"),
+    "unreadable": ("O arquivo não pode ser lido: {text}", "The file cannot be read: {text}"),
+    "priced": ("{good} de {all} linhas calculadas", "{good} of {all} lines priced"),
+    "line": ("Linha {line}. {text}", "Line {line}. {text}"),
+    "more": ("Mais {count} no arquivo calculado.", "{count} more in the priced file."),
+    "download": ("Baixar o CSV calculado", "Download the priced CSV"),
+    "down": (
+        "A API em {api} não responde. Inicie com `{name} serve` e recarregue esta página.",
+        "The API at {api} does not answer. Start it with `{name} serve`, then reload this page.",
+    ),
+    "key": (
+        "A API não aceita a chave. Defina {variable} com a chave da API e reinicie `{name} form`.",
+        "The API refuses the key. Set {variable} to the API's key and restart `{name} form`.",
+    ),
+    "refused": ("A API em {api} respondeu {status}.", "The API at {api} answered {status}."),
+    "model": ("Modelo: {model}", "Model: {model}"),
+}
+
+# The schema's words in Portuguese, by the name of a column or by the text itself. What is not here
+# is shown as the schema says it, so that another schema needs no list.
+PORTUGUESE = {
+    "laptop": "laptop",
+    "laptops": "laptops",
+    "price": "preço",
+    "year": "anos",
+    "brand": "Marca",
+    "processor_brand": "Fabricante do processador",
+    "processor_name": "Processador",
+    "processor_gnrtn": "Geração do processador",
+    "ram_gb": "Memória RAM",
+    "ram_type": "Tipo da memória RAM",
+    "ssd": "SSD, 0 se não há",
+    "hdd": "HD, 0 se não há",
+    "os": "Sistema operacional",
+    "os_bit": "Sistema de 32 ou 64 bits",
+    "graphic_card_gb": "Placa de vídeo, 0 se não tem própria",
+    "weight": "Categoria",
+    "warranty": "Garantia, 0 se não há",
+    "touchscreen": "Tela sensível ao toque",
+    "msoffice": "Com Microsoft Office",
+    "Not Available": "não consta",
+    "Casual": "Comum",
+    "Gaming": "Para jogos",
+    "ThinNlight": "Fino e leve",
+    "the laptop has an SSD or an HDD": "o laptop tenha SSD ou HD",
+    "an APPLE runs Mac": "um APPLE use Mac",
+    "Ryzen 7 or 9 with 4 GB of RAM or less": "Ryzen 7 ou 9 com 4 GB de RAM ou menos",
+    "M1 with DDR memory or an Intel generation": "M1 com memória DDR ou geração da Intel",
+    "32-bit system with more than 4 GB of RAM": "Sistema de 32 bits com mais de 4 GB de RAM",
+    "processor of another maker than it says": "Processador de outro fabricante",
+    "The prices look like converted list prices of new laptops (INR x 0.067), not like second-hand "
+    "purchases.": "Os preços parecem preços de tabela de laptops novos, convertidos (INR x 0.067), "
+    "e não de compras de usados.",
+}
