@@ -198,12 +198,12 @@ def read_metadata(folder):
         raise UserError(f"{path}: no such file; run {NAME} run, or dvc pull") from None
     except ValueError:
         metadata = None
-    whole = isinstance(metadata, dict) and REQUIRED <= metadata.keys()
-    if not whole or not isinstance(metadata["versions"], dict):
-        raise UserError(f"{path}: not the metadata of a bundle; run dvc repro -f")
-    if (metadata["format"], metadata["features"]) != (FORMAT, list(FEATURES)):
+    found = metadata if isinstance(metadata, dict) else {}
+    if "format" in found and (found["format"], found.get("features")) != (FORMAT, list(FEATURES)):
         raise UserError(f"{path}: made for other columns or by another version; run dvc repro -f")
-    return metadata
+    if not REQUIRED <= found.keys() or not isinstance(found["versions"], dict):
+        raise UserError(f"{path}: not the metadata of a bundle; run dvc repro -f")
+    return found
 
 
 def _renumber(archive):

@@ -261,6 +261,11 @@ def _without_a_category(folder):
     _plant_numbers(json.dumps(numbers).encode())(folder)
 
 
+def _as_of_format_2(folder):
+    _drop("compiled_sha256")(folder)
+    _edit(folder, format=2)
+
+
 def _write_metadata(content):
     return lambda folder: (folder / METADATA_FILE).write_bytes(content)
 
@@ -298,7 +303,7 @@ DAMAGED = {
     "metadata without metrics": (_drop("metrics"), METADATA_FILE, "not the metadata"),
     "metadata without calibration": (_drop("calibration"), METADATA_FILE, "not the metadata"),
     "another format": (lambda f: _edit(f, format=99), METADATA_FILE, "another version"),
-    "the format before": (lambda f: _edit(f, format=2), METADATA_FILE, "another version"),
+    "the format before": (_as_of_format_2, METADATA_FILE, "another version"),
     "another feature": (
         lambda f: _edit(f, features=[*FEATURES, "colour"]),
         METADATA_FILE,
