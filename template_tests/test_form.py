@@ -5,6 +5,7 @@ Its pictures go to .scratch/screenshots.
 
 import os
 import re
+import sys
 
 import pandas as pd
 import pytest
@@ -28,8 +29,9 @@ def form(trained):
     """The form's address, before an API on the sample's model."""
     api, port = free_port(), free_port()
     environment = os.environ | {"LAPTOP_PRICING_API_KEY": KEY}
-    serve = ["laptop-pricing", "serve", "--model", trained.models, "--port", api]
-    form = ["laptop-pricing", "form", "--api", f"http://127.0.0.1:{api}", "--port", port]
+    ours = [sys.executable, "-m", "laptop_pricing"]
+    serve = [*ours, "serve", "--model", trained.models, "--port", api]
+    form = [*ours, "form", "--api", f"http://127.0.0.1:{api}", "--port", port]
     with running(serve, f"http://127.0.0.1:{api}/healthz", trained.root / "api.log", environment):
         address = f"http://127.0.0.1:{port}"
         with running(form, f"{address}/_stcore/health", trained.root / "form.log", environment):
