@@ -178,6 +178,10 @@ def within_python(bundle, row):
     return compiled, fitted
 
 
+def figure(number):
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def main():
     """Measure, and write the table."""
     workspace = find_workspace(ROOT)
@@ -191,10 +195,10 @@ def main():
     names = ("start-up, s", "requests per second", "half of them within, ms", "99 % within, ms")
     for i, name in enumerate(names):
         ratio = ours[i] / theirs[i] if i == 1 else theirs[i] / ours[i]
-        lines.append(f"| {name} | {ours[i]:,.4g} | {theirs[i]:,.4g} | {ratio:,.3g} |")
+        lines.append(f"| {name} | {figure(ours[i])} | {figure(theirs[i])} | {figure(ratio)} |")
     names = ("one price in Python, µs", "a million in Python, s")
     for name, a, b, scale in zip(names, compiled, fitted, (1e6, 1)):
-        lines.append(f"| {name} | {a * scale:,.4g} | {b * scale:,.4g} | {b / a:,.3g} |")
+        lines.append(f"| {name} | {figure(a * scale)} | {figure(b * scale)} | {figure(b / a)} |")
     write_text(ROOT / "docs" / "tables" / "serving.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
 
