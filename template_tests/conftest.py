@@ -33,6 +33,20 @@ def snapshot(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def table(trained):
+    """The processed table of ``trained``. Read only."""
+    from laptop_pricing.modeling.train import read_processed
+
+    return read_processed(trained)[0]
+
+
+@pytest.fixture(scope="session")
+def quick(params):
+    """Params that leave nothing to choose."""
+    return params.train.model_copy(update={"alphas": (8,)})
+
+
 @pytest.fixture
 def own_home(monkeypatch, tmp_path):
     """Neither the replay files nor the Git settings of whoever runs the tests."""

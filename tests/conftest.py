@@ -41,6 +41,8 @@ def _no_outside_network(monkeypatch):
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     """Small sums are slower on several threads, and much slower where the cores are busy."""
+    import sklearn.linear_model  # noqa: F401  brings all libraries that have threads
+
     with threadpool_limits(1):
         yield
 

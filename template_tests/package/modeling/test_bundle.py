@@ -35,12 +35,6 @@ from laptop_pricing.modeling.bundle import (
     save_bundle,
 )
 from laptop_pricing.modeling.pipeline import chosen_alpha, fit_pipeline
-from laptop_pricing.modeling.train import read_processed
-
-
-@pytest.fixture(scope="module")
-def table(trained):
-    return read_processed(trained)[0]
 
 
 @pytest.fixture

@@ -21,27 +21,9 @@ from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.settings import Workspace
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small sums are slower on several threads, much slower where the cores are busy."""
-    with threadpool_limits(1):
-        yield
-
-
-@pytest.fixture(scope="module")
-def table(trained):
-    return read_processed(trained)[0]
-
-
 @pytest.fixture(scope="module")
 def model(trained):
     return load_bundle(trained.models).model
-
-
-@pytest.fixture(scope="module")
-def quick(params):
-    """Params that leave nothing to choose."""
-    return params.train.model_copy(update={"alphas": (8,)})
 
 
 def base_price(model):

@@ -18,12 +18,6 @@ from laptop_pricing.modeling.evaluate import (
     summarise,
 )
 from laptop_pricing.modeling.pipeline import fit_pipeline
-from laptop_pricing.modeling.train import read_processed
-
-
-@pytest.fixture(scope="module")
-def table(trained):
-    return read_processed(trained)[0]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from environments import ROOT
-from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.preprocess import preprocess
 from laptop_pricing.data.schema import FEATURES, SPECIFICATION, TARGET
@@ -28,13 +27,6 @@ NEXT_RUNG = {
 STEPS = [*(f"{name}, {to}" for name in NUMBERS for to in ("next", "any")), "processor_name, next"]
 LAPTOPS = 100_000
 ROUNDING = 1e-12
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small sums are slower on several threads, much slower where the cores are busy."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from laptop_pricing.data.schema import FEATURES, SPECIFICATION, TARGET
 from laptop_pricing.data.split import is_held_out
@@ -29,7 +28,6 @@ from laptop_pricing.modeling.pipeline import (
 )
 from laptop_pricing.modeling.quote import quote
 from laptop_pricing.modeling.ridge import fit_ridge
-from laptop_pricing.modeling.train import read_processed
 
 CATEGORIES = [column for column in SPECIFICATION if column.kind == "category"]
 NUMBERS = [column for column in SPECIFICATION if column.levels]
@@ -51,24 +49,6 @@ LAPTOP = {
     "touchscreen": False,
     "msoffice": False,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small sums are slower on several threads, much slower where the cores are busy."""
-    with threadpool_limits(1):
-        yield
-
-
-@pytest.fixture(scope="module")
-def table(trained):
-    return read_processed(trained)[0]
-
-
-@pytest.fixture(scope="module")
-def quick(params):
-    """Params that leave nothing to choose."""
-    return params.train.model_copy(update={"alphas": (8,)})
 
 
 @pytest.fixture(scope="module")

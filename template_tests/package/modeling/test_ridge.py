@@ -8,19 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
-from threadpoolctl import threadpool_limits
 
 from laptop_pricing.modeling import ridge
 from laptop_pricing.modeling.ridge import fit_ridge
 
 many = settings(max_examples=150, deadline=None)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Small sums are slower on several threads, much slower where the cores are busy."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(autouse=True)

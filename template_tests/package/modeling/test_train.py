@@ -25,11 +25,6 @@ from laptop_pricing.settings import PARAMS_FILE, Workspace, load_params
 
 
 @pytest.fixture(scope="module")
-def table(trained):
-    return read_processed(trained)[0]
-
-
-@pytest.fixture(scope="module")
 def metrics(trained):
     return json.loads(trained.metrics.read_text(encoding="utf-8"))
 
