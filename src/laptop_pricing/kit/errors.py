@@ -1,0 +1,48 @@
+"""The ways in which a command ends early. Each error has its place, its problem and its remedy."""
+
+import re
+
+
+class ProjectError(Exception):
+    """What went wrong, for people.
+
+    Parameters
+    ----------
+    place
+        Where: a file, a key of params.yaml, an address. Blank if there is no such place.
+    problem
+        What was found, and what was expected.
+    remedy
+        What to do about it.
+    """
+
+    def __init__(self, place: object, problem: str, remedy: str = "") -> None:
+        super().__init__(place, problem, remedy)
+        self.place, self.problem, self.remedy = str(place), problem, remedy
+
+    def __str__(self) -> str:
+        return one_line(self)
+
+
+class UserError(ProjectError):
+    """The user can put it right: bad input, bad settings. Exit code 2."""
+
+
+class StepFailed(ProjectError):
+    """The input was right but the work could not be done: network, server, disk. Exit code 1."""
+
+
+class DataUnavailable(StepFailed):
+    """The dataset is neither in the DVC remote nor at its source."""
+
+
+def one_line(error: ProjectError) -> str:
+    """An error as one line without secrets: ``place: problem; remedy``."""
+    text = f"{error.place}: {error.problem}" if error.place else error.problem
+    text = f"{text}; {error.remedy}" if error.remedy else text
+    return " ".join(without_credentials(text).split())
+
+
+def without_credentials(text: str) -> str:
+    """`text` with the ``user:password@`` or ``token@`` of its URLs taken out."""
+    return re.sub(r"//[^/\s]+@", "//", text)

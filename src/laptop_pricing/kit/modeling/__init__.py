@@ -1,0 +1,1 @@
+"""Table -> model, its evidence, its bundle, its predictions."""

@@ -1,0 +1,164 @@
+"""May a model take another's place? Both are scored on the same rows, which neither has seen.
+
+The rows are those of the frozen hold-out rule. The errors are compared row by row, since both
+models find the same rows hard; the interval of the difference comes from a bootstrap [1]_ in which
+equal rows are drawn together.
+
+References
+----------
+.. [1] B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 8.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+import pandas as pd
+
+from ..data.split import is_held_out
+from ..data.table import GROUP, KEY
+from ..errors import UserError
+from ..params import Params
+from ..problem import Problem
+from .bundle import Bundle
+from .evaluate import DRAWS, large, score, target_bands
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate beside the champion, on the hold-out.
+
+    Parameters
+    ----------
+    candidate, champion
+        From :func:`~.evaluate.score`.
+    difference, low, high
+        MAPE of the candidate less that of the champion, and its 95 % interval.
+    slices
+        ``by``, ``slice``, ``rows``, ``difference``; slices with 30 rows or more.
+    errors
+        ``candidate`` and ``champion``: the relative error of each row.
+    """
+
+    candidate: dict[str, float]
+    champion: dict[str, float]
+    difference: float
+    low: float
+    high: float
+    slices: pd.DataFrame
+    errors: pd.DataFrame
+
+
+class Criterion(NamedTuple):
+    """A success criterion beside what was measured."""
+
+    name: str
+    mean: float
+    sd: float
+    promised: str
+    met: bool
+
+
+def compare_on_holdout(
+    problem: Problem, candidate: Bundle, champion: Bundle, table: pd.DataFrame
+) -> Comparison:
+    """Score two bundles on the held-out rows of a processed table.
+
+    Raises
+    ------
+    UserError
+        If they were held out by different rules, so that one may have seen the rows.
+    """
+    rules = [bundle.metadata["holdout"] for bundle in (candidate, champion)]
+    if rules[0] != rules[1]:
+        raise UserError(
+            "",
+            f"the candidate's hold-out rule is {rules[0]}, the champion's {rules[1]}: no rows that "
+            "neither has seen",
+            "--force REASON promotes without a comparison",
+        )
+    unseen = table[is_held_out(table[KEY])]
+    actual = unseen[problem.target.name]
+    predicted = {"candidate": candidate.predict(unseen), "champion": champion.predict(unseen)}
+    errors = pd.DataFrame({name: abs(p / actual - 1) for name, p in predicted.items()})
+    more = errors["candidate"] - errors["champion"]
+
+    groups = more.groupby(unseen[GROUP]).agg(["sum", "size"]).to_numpy()
+    random, n = np.random.default_rng(0), len(groups)
+    drawn = (groups[random.integers(n, size=n)].sum(axis=0) for _ in range(DRAWS))  # one at a time
+    sums, sizes = np.array(list(drawn)).T
+    outside = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(sums / sizes, [outside, 1 - outside])
+    parts = {
+        problem.slice_by: unseen[problem.slice_by],
+        f"{problem.target.name} band": target_bands(problem, actual),
+    }
+    slices = pd.concat(
+        [
+            more.groupby(by, observed=True).agg(rows="size", difference="mean").rename_axis("slice")
+            for by in parts.values()
+        ],
+        keys=parts,
+        names=["by"],
+    )
+    return Comparison(
+        **{name: score(actual, p) for name, p in predicted.items()},
+        difference=float(more.mean()),
+        low=float(low),
+        high=float(high),
+        slices=large(slices.reset_index()),
+        errors=errors,
+    )
+
+
+def criteria(metrics: Mapping[str, Any], params: Params) -> list[Criterion]:
+    """The success criteria beside the content of metrics.json."""
+    cv, least, most = metrics["cv"], params.criteria.R2, params.criteria.MAPE
+    return [
+        Criterion("R2", *cv["R2"].values(), f"> {least:g}", cv["R2"]["mean"] > least),
+        Criterion("MAPE", *cv["MAPE"].values(), f"< {most:g}", cv["MAPE"]["mean"] < most),
+    ]
+
+
+def objections(
+    metrics: Mapping[str, Any], comparison: Optional[Comparison], params: Params
+) -> list[str]:
+    """Why a candidate should not be promoted, one line each; nothing if it should.
+
+    Parameters
+    ----------
+    metrics
+        The candidate's.
+    comparison
+        None where there is no champion yet.
+    """
+    found = [
+        f"{c.name} {c.mean:.4g}, promised {c.promised}"
+        for c in criteria(metrics, params)
+        if not c.met
+    ]
+    for name, other in metrics["baselines"].items():
+        better = other["R2"]["more"] > other["R2"]["margin"]
+        if better and other["MAPE"]["more"] < -other["MAPE"]["margin"]:
+            found.append(
+                f"a plain model ({name}) is better on the same folds: "
+                f"R2 {other['R2']['mean']:.4g}, MAPE {other['MAPE']['mean']:.4g}"
+            )
+    if comparison is None:
+        return found
+    limits = params.promote
+    if comparison.difference > limits.tolerance:
+        found.append(
+            f"MAPE on the hold-out {comparison.candidate['MAPE']:.4f}, the champion's "
+            f"{comparison.champion['MAPE']:.4f}: worse by {comparison.difference:.4f}, more than "
+            f"promote.tolerance = {limits.tolerance:g}"
+        )
+    return found + [
+        f"{line.by} {line.slice} ({line.rows} rows): MAPE worse by {line.difference:.4f}, "
+        f"more than promote.slice_tolerance = {limits.slice_tolerance:g}"
+        for line in comparison.slices.itertuples()
+        if line.difference > limits.slice_tolerance
+    ]

@@ -1,0 +1,145 @@
+"""How far a prediction may be off, and what to offer because of it.
+
+The log ratios actual / predicted of rows that the model had not seen say how far: normalised
+conformal prediction [1]_. Each ratio is divided by the spread that is usual at its prediction, and
+the quantiles of what results, times the spread at a new prediction, are its interval. The residuals
+come from cross-validation, so that 90 % is what was measured and not what is guaranteed [2]_.
+
+References
+----------
+.. [1] J. Lei et al., "Distribution-free predictive inference for regression", JASA 113, 2018,
+   section 5.2.
+.. [2] V. Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence 74,
+   2015.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COVERAGE = 0.9
+LEVELS = np.arange(1, 100) / 100
+RISKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+THIRDS = ("low", "middle", "high")
+QUARTERS = 4
+_OUTSIDE = (1 - COVERAGE) / 2
+_LEAST = 1e-6  # of a spread: a model may be exact
+
+
+def calibrate(predictions: "pd.DataFrame") -> dict[str, Any]:
+    """Learn spread and quantiles from the ``actual`` and ``predicted`` of rows not seen.
+
+    Returns
+    -------
+    dict
+        ``spread``: the mean absolute log ratio in each quarter of the predictions, ``at`` the
+        median prediction of each, between which it is interpolated; ``scores``: the quantiles of
+        log ratio / spread at 0.01, 0.02, ... 0.99; ``ends``: those of the interval.
+    """
+    logs = np.log(predictions["predicted"].to_numpy(float))
+    ratios = np.log(predictions["actual"].to_numpy(float)) - logs
+    order = np.array_split(np.argsort(logs, kind="stable"), QUARTERS)
+    at = np.array([np.median(logs[part]) for part in order])
+    spread = np.array([max(np.abs(ratios[part]).mean(), _LEAST) for part in order])
+    scores = ratios / np.interp(logs, at, spread)
+    rows = predictions["row"].nunique()
+    outward = np.array([-1, 1]) * _OUTSIDE / rows  # (n + 1) / n of the rows on either side
+    low, high = np.quantile(scores, np.clip([_OUTSIDE, 1 - _OUTSIDE] + outward, 0, 1))
+    for i in range(1, QUARTERS):  # rising faster, the low end would fall as the prediction rises
+        most = spread[i - 1] - (at[i] - at[i - 1]) / low if low < 0 else np.inf
+        spread[i] = min(spread[i], most)
+    return {
+        "spread": {"at": np.exp(at).tolist(), "is": spread.tolist()},
+        "scores": [float(q) for q in np.quantile(scores, LEVELS)],
+        "ends": [float(low), float(high)],
+    }
+
+
+def interval(calibration: Mapping[str, Any], predicted: Any) -> np.ndarray:
+    """The range that holds 90 % of the actual values: low and high, shape (n_rows, 2)."""
+    return _scaled(calibration, predicted, calibration["ends"])
+
+
+def _scaled(calibration: Mapping[str, Any], predicted: Any, scores: Any) -> np.ndarray:
+    logs = np.log(np.asarray(predicted, dtype=float))[:, np.newaxis]
+    spread = calibration["spread"]
+    return np.exp(logs + np.interp(logs, np.log(spread["at"]), spread["is"]) * np.asarray(scores))
+
+
+def coverage(predictions: "pd.DataFrame") -> "pd.DataFrame":
+    """How many actual values lie in their interval, with intervals from the other folds.
+
+    Returns
+    -------
+    DataFrame
+        `predictions` with ``third`` (of its seed's predictions), ``low``, ``high``, ``inside``.
+    """
+    import pandas as pd
+
+    parts = []
+    for _, drawn in predictions.groupby("seed"):
+        third = pd.qcut(drawn["predicted"].rank(method="first"), 3, labels=THIRDS)
+        for _, fold in drawn.groupby("fold"):
+            low, high = interval(calibrate(drawn.drop(fold.index)), fold["predicted"]).T
+            inside = (low <= fold["actual"]) & (fold["actual"] <= high)
+            parts.append(fold.assign(third=third[fold.index], low=low, high=high, inside=inside))
+    return pd.concat(parts).sort_index()
+
+
+def summarise_coverage(covered: "pd.DataFrame") -> dict[str, Any]:
+    """Share of values inside their interval, median relative width, share inside per third."""
+    width = (covered["high"] - covered["low"]) / covered["predicted"]
+    inside = covered.groupby("third", observed=True)["inside"].mean()
+    return {
+        "coverage": float(covered["inside"].mean()),
+        "width": float(width.median()),
+        "thirds": {name: float(inside[name]) for name in THIRDS},
+    }
+
+
+class Offer(NamedTuple):
+    """What to offer, and what it leads to.
+
+    Parameters
+    ----------
+    risk
+        Accepted share of deals that miss the margin.
+    offer
+        The highest one at that risk.
+    losing
+        Share of deals that sell below the offer; 0 and 1 stand for less than 0.01 and more than
+        0.99.
+    expected_margin
+        Share of the selling price that is kept over many such deals.
+    """
+
+    risk: float
+    offer: float
+    losing: float
+    expected_margin: float
+
+
+def offers(
+    calibration: Mapping[str, Any],
+    predicted: float,
+    margin: float,
+    risks: Sequence[float] = RISKS,
+) -> list[Offer]:
+    """The highest offer at each risk, and what it leads to.
+
+    Parameters
+    ----------
+    margin
+        Wanted share of the selling price, from 0 to below 1.
+    risks
+        Accepted shares of deals that miss the margin, from 0.01 to 0.99.
+    """
+    sold = _scaled(calibration, [predicted], calibration["scores"])[0]
+    offer = (1 - margin) * np.interp(risks, LEVELS, sold)
+    losing = np.interp(offer, sold, LEVELS, left=0, right=1)
+    lines = np.column_stack([risks, offer, losing, 1 - offer / sold.mean()])
+    return [Offer(*line) for line in lines.tolist()]

@@ -1,0 +1,89 @@
+"""Bundle and table -> predictions, by the same model as a single quote."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..data.read import escape_formulas, read_rows
+from ..data.table import doubts, validate
+from ..errors import UserError
+from ..files import atomic_path
+from ..problem import Problem
+from ..project import Project
+from .bundle import Bundle, load_bundle
+from .interval import interval
+
+ENDINGS = (".csv", ".parquet")
+
+
+def output_columns(problem: Problem) -> list[str]:
+    """The names of the prediction and of the ends of its interval."""
+    target = problem.target.name
+    return [f"predicted_{target}", f"{target}_low", f"{target}_high"]
+
+
+def predict(problem: Problem, bundle: Bundle, table: pd.DataFrame) -> pd.DataFrame:
+    """Predict every row of a validated table, under its index.
+
+    Returns
+    -------
+    DataFrame, shape (n_rows, 3)
+        The prediction and the ends of the interval that held 90 % of the actual values.
+    """
+    predicted = bundle.predict(table)
+    low, high = interval(bundle.metadata["calibration"], predicted).T
+    cells = dict(zip(output_columns(problem), (predicted, low, high)))
+    return pd.DataFrame(cells, index=table.index)
+
+
+def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Predict the rows of a CSV or Parquet file.
+
+    Parameters
+    ----------
+    target
+        Gets the columns of `source` and those of :func:`predict`.
+
+    Returns
+    -------
+    predictions
+        From :func:`predict`.
+    warnings
+        What is doubtful in the rows.
+
+    Raises
+    ------
+    UserError
+        If a row breaks the contract; nothing is written then.
+    """
+    problem = project.problem
+    if target.suffix.lower() not in ENDINGS:
+        raise UserError(target, f"found {target.suffix or 'no ending'}; expected .csv or .parquet")
+    if target.resolve() == source.resolve():
+        raise UserError(target, "input and output are the same file", "name another output")
+    bundle = load_bundle(project.models, problem, project.trusted)
+    given, text = read_rows(source, problem)
+    table, failures = validate(text, problem.features, problem.rules)
+    if len(failures):
+        first = failures.iloc[0]
+        more = f" ({len(failures)} such cells in all)" if len(failures) > 1 else ""
+        raise UserError(
+            f"{source}: row {first['row']}{more}", _broken(first), "nothing was predicted"
+        )
+    predictions = predict(problem, bundle, table)
+    joined = given.drop(columns=predictions.columns, errors="ignore").join(predictions.round(2))
+    with atomic_path(target) as part:
+        if target.suffix.lower() == ".csv":
+            escape_formulas(joined).to_csv(part, index=False, lineterminator="\n")
+        else:
+            joined.to_parquet(part, index=False)
+    counts = doubts(problem.warnings, table)
+    return predictions, [f"{text} ({n} of {len(table)} rows)" for text, n in counts.items() if n]
+
+
+def _broken(failure: Mapping[str, Any]) -> str:
+    if failure["column"]:
+        return f"{failure['column']}: found {failure['value']!r}; expected {failure['rule']}"
+    return f"expected that {failure['rule']}"

@@ -1,0 +1,103 @@
+"""A prediction, how far it may be off, its reasons, and what to offer: with NumPy alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ..problem import Problem
+from .bundle import Bundle
+from .interval import RISKS, Offer, interval, offers
+
+FEW_ROWS, BIASED = 30, 0.08  # of a slice: what a quote warns of
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A prediction and what it rests on.
+
+    Parameters
+    ----------
+    prediction, low, high
+        With the interval that held 90 % of the actual values.
+    base, factors
+        The average prediction, and each field's factor on it; None where the model has none.
+    distance
+        In how many fields the nearest training case differs.
+    typical_error
+        Mean absolute percentage error, as a fraction, of predictions at that distance.
+    offers
+        If a margin was given.
+    warnings
+        What is doubtful in the case, or known to be weak in the model.
+    """
+
+    prediction: float
+    low: float
+    high: float
+    base: Optional[float]
+    factors: Optional[dict[str, float]]
+    distance: int
+    typical_error: float
+    offers: Optional[list[Offer]]
+    warnings: list[str]
+
+
+def quote_rows(
+    problem: Problem,
+    bundle: Bundle,
+    rows: Sequence[Mapping[str, Any]],
+    margin: Optional[float] = None,
+    risk: Optional[float] = None,
+) -> list[Quote]:
+    """Predict a few cases.
+
+    Parameters
+    ----------
+    rows
+        Typed values by field, from :meth:`Problem.read_row`.
+    margin
+        Wanted share of the selling price, for ``offers``.
+    risk
+        Accepted share of deals that miss the margin; several by default.
+    """
+    calibration = bundle.metadata["calibration"]
+    predicted, base, factors = bundle.predict_rows(rows)
+    ends = interval(calibration, predicted).tolist()
+    distances = bundle.neighbours.distances_of_rows(rows)
+    reasons = [None] * len(rows) if factors is None else factors.tolist()
+    risks = RISKS if risk is None else (risk,)
+    return [
+        Quote(
+            prediction=value,
+            low=low,
+            high=high,
+            base=base,
+            factors=None if worth is None else dict(zip(problem.names, worth)),
+            distance=distance,
+            typical_error=error_at(bundle.metadata, distance),
+            offers=None if margin is None else offers(calibration, value, margin, risks),
+            warnings=problem.doubts(row) + weak_spots(problem, bundle.metadata, row),
+        )
+        for row, value, (low, high), worth, distance in zip(
+            rows, predicted.tolist(), ends, reasons, distances
+        )
+    ]
+
+
+def error_at(metadata: Mapping[str, Any], distance: int) -> float:
+    """The mean error of predictions whose nearest training case was as far away."""
+    known = metadata["distances"]
+    near = [line for line in known if line["distance"] <= distance]
+    return float((near[-1] if near else known[0])["MAPE"])
+
+
+def weak_spots(problem: Problem, metadata: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """What the evidence says against predictions for this slice."""
+    value = row[problem.slice_by]
+    known = metadata["slices"].get(str(value), {"rows": 0, "ratio": 1.0})
+    name = f"{problem.slice_by} {value}"
+    if known["rows"] < FEW_ROWS:
+        return [f"{name}: only {known['rows']} rows in the data"]
+    if abs(known["ratio"] - 1) > BIASED:
+        return [f"{name}: predictions add up to {known['ratio']:.0%} of the actual values"]
+    return []

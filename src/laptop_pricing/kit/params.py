@@ -1,0 +1,123 @@
+"""params.yaml as frozen, typed settings."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import UserError
+
+PARAMS_FILE = "params.yaml"
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] >= pair[1]:
+        raise ValueError("two numbers, the lower one first")
+    return pair
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("values that differ from each other")
+    return values
+
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Text = Annotated[str, Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class IngestParams(_Section):
+    source: Text
+    timeout_s: Positive
+    md5: str | None = None  # of the file at the source, where it is published
+
+
+class PreprocessParams(_Section):
+    max_rejected: Annotated[float, Field(ge=0, le=1)]
+    median_target: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+
+
+class TrainParams(_Section):
+    folds: Annotated[int, Field(ge=2, le=50)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
+
+
+class Criteria(_Section):
+    R2: Annotated[float, Field(le=1)]
+    MAPE: Positive
+
+
+class PromoteParams(_Section):
+    tolerance: Share
+    slice_tolerance: Share
+
+
+class TrackParams(_Section):
+    experiment: Text
+
+
+class Params(_Section):
+    """The content of params.yaml, one section per step; `model` is what ``build_model`` is told."""
+
+    ingest: IngestParams
+    preprocess: PreprocessParams
+    train: TrainParams
+    criteria: Criteria
+    track: TrackParams
+    promote: PromoteParams
+    model: Mapping[str, Any] = {}
+
+
+def load_params(path: Path) -> Params:
+    """Read params.yaml.
+
+    Raises
+    ------
+    UserError
+        The file, the key, what was found and what is allowed.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        # Through JSON, since strict pydantic takes a list for a tuple only there.
+        return Params.model_validate_json(json.dumps(_text_keys(content), default=str))
+    except FileNotFoundError:
+        raise UserError(path, "no such file") from None
+    except ValidationError as error:
+        raise UserError(path, _explain(error)) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(path, f"not valid YAML: {error}") from None
+    except (RecursionError, ValueError):
+        raise UserError(path, "found values that contain themselves or nest too deeply") from None
+
+
+def _text_keys(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {str(key): _text_keys(item) for key, item in value.items()}
+
+
+def _explain(error: ValidationError) -> str:
+    """One of pydantic's findings as one line; an unknown key explains a missing one."""
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    key = ".".join(str(part) for part in first["loc"]) or "the whole file"
+    if first["type"] == "extra_forbidden":
+        section: Any = Params
+        for part in first["loc"][:-1]:
+            section = section.model_fields[part].annotation
+        return f"{key}: unknown key; allowed: {', '.join(section.model_fields)}"
+    if first["type"] == "missing":
+        return f"{key}: missing; add it"
+    allowed = first["msg"].removeprefix("Value error, ")
+    return f"{key}: found {first['input']!r}; allowed: {allowed[0].lower()}{allowed[1:]}"

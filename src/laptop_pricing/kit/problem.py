@@ -1,0 +1,313 @@
+"""The contract: what a project says about its problem, and how one cell is understood.
+
+A team describes its table once, as a :class:`Problem`. The checks of the table, the REST API, the
+command line, the form and the data dictionary are all made from it, and :meth:`Column.read` is the
+only place where a cell is read.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from operator import or_
+from reprlib import Repr
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple, Union
+
+Value = Union[str, int, float, bool]
+Kind = Literal["category", "integer", "number", "flag"]
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60  # characters
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?"
+_DIGITS = 40  # a cell with a longer number is not one
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the dataset; :func:`category`, :func:`flag` and so on make one.
+
+    Parameters
+    ----------
+    name, raw_name
+        In the clean table, and in the raw file.
+    kind
+        ``category`` is one of `allowed`, ``integer`` and ``number`` lie from `low` to `high`,
+        ``flag`` is yes or no.
+    description
+        One line for people.
+    unit
+        Unit of the numbers, as the raw file spells it in the singular.
+    allowed
+        The categories, spelled as in the raw file.
+    low, high
+        Smallest and largest number, both included.
+    words
+        Numbers that the raw file writes out, such as "None" for 0.
+    levels
+        Of a number: the usual sizes, in ascending order. The default model learns what each step
+        from one to the next is worth.
+    ladders
+        Of a category: its families, each from the least to the best. Together all of `allowed`.
+    monotonic
+        Whether a step up the levels or ladders never lowers the prediction.
+    default
+        What holds where nothing is said. None: it has to be said.
+    """
+
+    name: str
+    raw_name: str
+    kind: Kind
+    description: str
+    unit: str = ""
+    allowed: tuple[str, ...] = ()
+    low: float = 0
+    high: float = 0
+    words: tuple[tuple[str, int], ...] = ()
+    levels: tuple[float, ...] = ()
+    ladders: tuple[tuple[str, ...], ...] = ()
+    monotonic: bool = True
+    default: Union[Value, None] = None
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("integer", "number")
+
+    @property
+    def rule(self) -> str:
+        """What the column may hold, in words."""
+        if self.kind == "category":
+            return f"one of {', '.join(self.allowed)}"
+        if self.kind == "flag":
+            return "Yes or No"
+        number = "a whole number" if self.kind == "integer" else "a number"
+        plural = "" if self.unit.isupper() else "s"
+        unit = f" of {self.unit}{plural}" if self.unit else ""
+        return f"{number}{unit} from {self.low} to {self.high}"
+
+    def read(self, cell: object) -> Union[Value, None]:
+        """Read one cell: text, raw ("8 GB") or clean ("8"), or a value of the column's own kind.
+
+        Returns
+        -------
+        Value or None
+            None where the cell is not what the column may hold. Nothing is coerced: true is no
+            number, and 1 is not yes.
+        """
+        value = self.parse(cell) if isinstance(cell, str) else cell
+        if self.kind == "category":
+            return value if isinstance(value, str) else None
+        if self.kind == "flag":
+            return value if isinstance(value, bool) else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        if not self.low <= value <= self.high:  # neither is NaN
+            return None
+        if self.kind == "integer":
+            return int(value) if value == int(value) else None
+        return float(value)
+
+    def parse(self, text: str) -> Union[Value, None]:
+        """Read text whatever its case and spaces; the number may lie outside the range."""
+        text = " ".join(text.split()).casefold()
+        if self.kind == "category":
+            return self._spellings.get(text)
+        if self.kind == "flag":
+            return {"yes": True, "true": True, "no": False, "false": False}.get(text)
+        if text in self._spellings:
+            return self._spellings[text]
+        match = self._pattern.fullmatch(text) if len(text) <= _DIGITS else None
+        if match is None:
+            return None
+        value = float(match[1])
+        if self.kind == "number":
+            return value
+        return int(value) if value.is_integer() else None
+
+    def spell(self, value: Value) -> str:
+        """Write `value` as the raw file does: the inverse of :meth:`read`."""
+        if self.kind == "category":
+            return str(value)
+        if self.kind == "flag":
+            return "Yes" if value else "No"
+        for word, number in self.words:
+            if value == number:
+                return word
+        if self.kind == "number" or not self.unit:
+            return str(int(value)) if float(value).is_integer() else str(value)
+        plural = "" if self.unit.isupper() or value == 1 else "s"
+        return f"{value} {self.unit}{plural}"
+
+    @cached_property
+    def _spellings(self) -> dict[str, Value]:
+        spelled: dict[str, Value] = {value.casefold(): value for value in self.allowed}
+        return spelled | {word.casefold(): value for word, value in self.words}
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        unit = rf"(?:[ -]?{re.escape(self.unit.casefold())}s?)?" if self.unit else ""
+        return re.compile(f"({_NUMBER}){unit}", re.ASCII)
+
+
+def category(
+    name: str, description: str, allowed: Sequence[str], raw_name: str = "", **more: Any
+) -> Column:
+    """A column that holds one of a few words."""
+    return Column(name, raw_name or name, "category", description, allowed=tuple(allowed), **more)
+
+
+def flag(name: str, description: str, raw_name: str = "", **more: Any) -> Column:
+    """A column of yes and no."""
+    return Column(name, raw_name or name, "flag", description, **more)
+
+
+def integer(
+    name: str, description: str, unit: str, low: int, high: int, raw_name: str = "", **more: Any
+) -> Column:
+    """A column of whole numbers."""
+    return Column(name, raw_name or name, "integer", description, unit, low=low, high=high, **more)
+
+
+def number(
+    name: str, description: str, unit: str, low: float, high: float, raw_name: str = "", **more: Any
+) -> Column:
+    """A column of numbers with decimals."""
+    return Column(name, raw_name or name, "number", description, unit, low=low, high=high, **more)
+
+
+def among(values: Any, words: Sequence[Value]) -> Any:
+    """Whether a column's values, or one value, are among `words`."""
+    return reduce(or_, (values == word for word in words))
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule over several columns of one row.
+
+    Parameters
+    ----------
+    text
+        What must hold, or for a warning what was found, in words.
+    holds
+        From a table to a boolean Series, and from one row of plain values to a boolean. So it
+        compares, joins by ``&`` and ``|``, and asks :func:`among`; it uses no method.
+    """
+
+    text: str
+    holds: Callable[[Any], Any]
+
+
+class Failure(NamedTuple):
+    """What is wrong with a row; `field` is blank where it is the row as a whole."""
+
+    field: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        if not self.field:
+            return f"expected that {self.expected}"
+        return f"{self.field}: found {self.found}; expected {self.expected}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is predicted from what.
+
+    Parameters
+    ----------
+    name
+        Of the project: its command, its registered model.
+    item, items
+        What a row is about, in words.
+    raw_file
+        Name of the file in data/raw.
+    caveat
+        What whoever uses a prediction has to know about the data.
+    features
+        What is known when a prediction is asked for; together they make two rows the same.
+    target
+        A positive number.
+    late
+        Columns of the file that are known only afterwards: never features.
+    rules
+        A row that breaks one is set aside.
+    warnings, late_warnings
+        A row for which one holds is doubtful: it is kept and counted. Those that ask for the
+        target or a late column are `late_warnings`, since a new case has neither.
+    example
+        One case as a person describes it.
+    slice_by
+        Name of the feature by which errors are reported.
+    bands
+        Lower ends of the bands of the target by which errors are reported.
+    words
+        The form's translations, by the name of a column or by the text itself.
+    """
+
+    name: str
+    item: str
+    items: str
+    raw_file: str
+    features: tuple[Column, ...]
+    target: Column
+    example: Mapping[str, str]
+    slice_by: str
+    bands: tuple[float, ...]
+    caveat: str = ""
+    late: tuple[Column, ...] = ()
+    rules: tuple[RowRule, ...] = ()
+    warnings: tuple[RowRule, ...] = ()
+    late_warnings: tuple[RowRule, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features' names."""
+        return tuple(column.name for column in self.features)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns of the raw file, in its order."""
+        return (*self.features, self.target, *self.late)
+
+    def read_row(self, cells: object) -> tuple[dict[str, Any], list[Failure]]:
+        """Read one case and hold it against the contract.
+
+        Parameters
+        ----------
+        cells
+            Text or values by field. A field that has a default may be missing, blank or None.
+
+        Returns
+        -------
+        row
+            Typed values of all features, to be used if there is no failure.
+        failures
+            All of them.
+        """
+        if not isinstance(cells, Mapping):
+            return {}, [Failure("", _SHORT.repr(cells), "it is an object with one entry per field")]
+        row: dict[str, Any] = {}
+        failures = []
+        for column in self.features:
+            cell = cells.get(column.name)
+            blank = cell is None or (isinstance(cell, str) and not cell.strip())
+            row[column.name] = column.default if blank else column.read(cell)
+            if row[column.name] is None:
+                found = _SHORT.repr(cell) if column.name in cells else "nothing"
+                failures.append(Failure(column.name, found, column.rule))
+        for name in cells.keys() - row.keys():
+            known = f"one of {', '.join(row)}"
+            failures.append(Failure(_SHORT.repr(name)[1:-1], "an unknown field", known))
+        return row, failures or self.broken_rules(row)
+
+    def broken_rules(self, row: Mapping[str, Any]) -> list[Failure]:
+        """The rules that a row of typed values breaks."""
+        values = SimpleNamespace(**row)
+        return [Failure("", "", rule.text) for rule in self.rules if not rule.holds(values)]
+
+    def doubts(self, row: Mapping[str, Any]) -> list[str]:
+        """What is doubtful in a row of typed values, in words."""
+        values = SimpleNamespace(**row)
+        return [rule.text for rule in self.warnings if rule.holds(values)]

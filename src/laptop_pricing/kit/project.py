@@ -1,0 +1,165 @@
+"""A project as one object: its problem, its model, its folders, its params, its servers."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from .errors import UserError
+from .files import short
+from .problem import Problem
+
+if TYPE_CHECKING:
+    from .params import Params
+
+PARAMS_FILE = "params.yaml"
+BuildModel = Callable[[Problem, "Params"], Any]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What every step gets. :func:`open_project` makes one.
+
+    Parameters
+    ----------
+    problem
+        What is predicted from what.
+    build_model
+        ``build_model(problem, params)`` gives an unfitted scikit-learn regressor.
+    root
+        The project's folder, below which every step reads and writes.
+    trusted
+        Types of the team's own that a model file may hold, such as ``"acme.models.Stack"``.
+    use_server
+        Whether the environment's MLflow server is this project's; the sample's runs stay local.
+    given_params
+        Take the place of params.yaml.
+    """
+
+    problem: Problem
+    build_model: BuildModel
+    root: Path
+    trusted: tuple[str, ...] = ()
+    use_server: bool = True
+    given_params: Optional["Params"] = None
+
+    @property
+    def name(self) -> str:
+        return self.problem.name
+
+    @cached_property
+    def params(self) -> "Params":
+        """The content of params.yaml, read when it is first asked for."""
+        from .params import load_params
+
+        return self.given_params or load_params(Path(short(self.root / PARAMS_FILE)))
+
+    def with_params(self, params: "Params") -> "Project":
+        return replace(self, given_params=params)
+
+    def model(self) -> Any:
+        """The unfitted model that ``build_model`` gives for the params.
+
+        Raises
+        ------
+        UserError
+            If a param is missing or not what the model takes.
+        """
+        try:
+            return self.build_model(self.problem, self.params)
+        except KeyError as error:
+            place = f"{PARAMS_FILE}: model.{error.args[0]}"
+            raise UserError(place, "missing; build_model asks for it", "add it") from None
+        except ValueError as error:
+            raise UserError(f"{PARAMS_FILE}: model", str(error)) from None
+
+    @property
+    def raw(self) -> Path:
+        return self.root / "data" / "raw" / self.problem.raw_file
+
+    @property
+    def interim(self) -> Path:
+        return self.root / "data" / "interim"
+
+    @property
+    def processed(self) -> Path:
+        return self.root / "data" / "processed"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def figures(self) -> Path:
+        return self.root / "reports" / "figures"
+
+    @property
+    def plots(self) -> Path:
+        return self.root / "reports" / "plots"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def owned(self) -> tuple[Path, ...]:
+        """The folders that the pipeline writes and nobody else."""
+        reports = self.root / "reports"
+        return (self.raw.parent, self.interim, self.processed, self.models, reports)
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow server of the environment (``MLFLOW_TRACKING_URI``), else a local database."""
+        server = os.environ.get("MLFLOW_TRACKING_URI") if self.use_server else None
+        return server or self.local_tracking_uri
+
+    @property
+    def local_tracking_uri(self) -> str:
+        return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
+
+    @property
+    def key_variable(self) -> str:
+        """The environment variable that holds the REST API's key."""
+        return f"{self.name.upper().replace('-', '_')}_API_KEY"
+
+    def load_environment(self) -> None:
+        """Put what .env says into the environment, where MLflow, DVC and boto3 look for it.
+
+        A variable that is already set wins over the file.
+        """
+        from dotenv import load_dotenv
+
+        path = self.root / ".env"
+        try:
+            load_dotenv(path, override=False)
+        except UnicodeDecodeError:
+            raise UserError(short(path), "not UTF-8", "save the file as UTF-8") from None
+
+
+def open_project(
+    problem: Problem,
+    build_model: BuildModel,
+    start: Optional[Path] = None,
+    trusted: tuple[str, ...] = (),
+) -> Project:
+    """The project whose folder is the nearest from `start` upwards that holds params.yaml.
+
+    Parameters
+    ----------
+    start
+        The working directory by default, so that notebooks find it, too.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    start = Path(start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / PARAMS_FILE).is_file():
+            return Project(problem, build_model, folder, trusted)
+    raise UserError(
+        PARAMS_FILE, f"found neither in {start} nor above it", "change to the project's folder"
+    )

@@ -1,0 +1,1 @@
+"""Predictions over HTTP: the REST API and the web form."""

@@ -1,0 +1,1 @@
+"""Git and DVC: storage, connection, checks, reproduction, the report of a change."""
