@@ -13,7 +13,6 @@ from ..problem import Problem
 from .evaluate import MIN_SLICE_ROWS
 
 
-
 def model_card(
     problem: Problem,
     metadata: Mapping[str, Any],
