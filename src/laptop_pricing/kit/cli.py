@@ -506,7 +506,7 @@ def quote(
     answers: Annotated[Optional[list[str]], typer.Argument(metavar="FIELD=VALUE ...")] = None,
     margin: Annotated[
         Optional[float],
-        typer.Option(min=0, max=0.95, help="Wanted share of the selling price: shows offers."),
+        typer.Option(min=0, max=0.95, help="Wanted share of the sale: shows offers."),
     ] = None,
     risk: Annotated[
         Optional[float],
