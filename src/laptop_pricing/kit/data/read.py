@@ -58,9 +58,11 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
         raise UserError(path, "a header without rows; expected the dataset")
     text = text[[*names]].set_axis([*names.values()], axis=1)
     values = {cell: target.parse(cell) for cell in text[target.name].unique()}
-    median = text[target.name].map(values).astype(float).median()
-    low, high = median_target
-    if not low <= median <= high:  # nor NaN
+    numbers = text[target.name].map(values).dropna().astype(float)
+    if numbers.empty:
+        raise UserError(path, f"no readable {target.name}; expected {target.rule}")
+    median, (low, high) = numbers.median(), median_target
+    if not low <= median <= high:
         found = f"median {target.name} {median:,.6g}; expected {low:,g} to {high:,g} {target.unit}"
         remedy = "convert it, or change preprocess.median_target if it is right"
         raise UserError(path, found, remedy)
