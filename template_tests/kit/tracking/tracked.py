@@ -63,6 +63,11 @@ def with_shared_data(project, folder):
     return project
 
 
+def replace_file(path, text):
+    path.unlink()  # DVC may have made it read-only
+    path.write_text(text, encoding="utf-8")
+
+
 def named(project, name):
     """The same project under another name: a registered model of its own."""
     return replace(project, problem=replace(project.problem, name=name))
