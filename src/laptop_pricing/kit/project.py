@@ -122,7 +122,7 @@ class Project:
     @property
     def key_variable(self) -> str:
         """The environment variable that holds the REST API's key."""
-        return f"{self.name.upper().replace('-', '_')}_API_KEY"
+        return self.problem.key_variable
 
     def load_environment(self) -> None:
         """Put what .env says into the environment, where MLflow, DVC and boto3 look for it.
