@@ -14,21 +14,28 @@ from pydantic_core import to_json
 
 from ..modeling.bundle import Bundle
 from ..modeling.interval import COVERAGE
-from ..modeling.quote import Quote, quote_rows
+from ..modeling.quote import quote_rows
 from ..problem import Problem
-from . import schemas
+from .schemas import (
+    Interval,
+    ModelAnswer,
+    ModelId,
+    QuoteAnswer,
+    Refusal,
+    SchemaAnswer,
+    Wanted,
+    case_model,
+)
 
 MAX_BODY = 1_000_000  # bytes
-MAX_ROWS = 1_000
-MAX_ERRORS = 1_000  # that one answer lists
+MAX_ROWS = MAX_ERRORS = 1_000  # of a request, of an answer
 _JSON = "application/json"
-_TOO_MUCH: dict[int | str, dict[str, Any]] = {413: {"model": schemas.Refusal}}
 
 
 class Direct(APIRoute):
     """A route that FastAPI documents, but whose body and query are each validated by one call.
 
-    FastAPI's own way, which asks for every parameter by itself, costs more than a prediction. The
+    FastAPI's own way, which looks for every parameter by itself, costs more than a prediction. The
     function takes the body and, if it has a second parameter, the query.
     """
 
@@ -72,7 +79,7 @@ def create_app(
     version: Optional[str] = None,
     key: Optional[str] = None,
 ) -> FastAPI:
-    """The application, which Uvicorn or AWS Lambda runs; its ``state`` has bundle and version.
+    """The application, which Uvicorn or AWS Lambda runs.
 
     Parameters
     ----------
@@ -83,71 +90,66 @@ def create_app(
     key
         What ``X-API-Key`` has to be; without it nobody is asked.
     """
-    name, unit = problem.name, problem.target.unit
-    model = schemas.ModelId(
-        name=name, version=version, sha256=bundle.sha256, data_md5=bundle.metadata["data_md5"]
-    )
-    case: Any = schemas.case_model(problem)
+    md5 = bundle.metadata["data_md5"]
+    model = ModelId(name=problem.name, version=version, sha256=bundle.sha256, data_md5=md5)
+    case: Any = case_model(problem)
     example = problem.read_row(problem.example)[0]
-    texts = {f"one {problem.item}": example, "as a person types it": problem.example}
+    texts = {"typed values": example, "as a person types it": problem.example}
     one: Any = Annotated[case, Body(openapi_examples={n: {"value": v} for n, v in texts.items()})]
-    length = Field(min_length=1, max_length=MAX_ROWS)
-    lists = {"a list": {"value": [example, problem.example]}}
-    many: Any = Annotated[
-        list[case], BeforeValidator(_few), length, Body(openapi_examples=lists)  # type: ignore
-    ]
-    query = Annotated[schemas.Wanted, Query()]
+    length = Field(min_length=1, max_length=MAX_ROWS, examples=[[example]])
+    many: Any = Annotated[list[case], BeforeValidator(_few), length]
+    query = Annotated[Wanted, Query()]
 
     app = FastAPI(
-        title=name,
+        title=problem.name,
         description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
         version="1",
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         dependencies=[Depends(Key(key))],
-        responses={401: {"model": schemas.Refusal}},
+        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
     )
     app.router.route_class = Direct
     app.add_exception_handler(RequestValidationError, _refuse)
-    app.state.bundle, app.state.version = bundle, version or bundle.sha256[:12]
+    app.state.problem, app.state.bundle, app.state.version = problem, bundle, version
 
-    def answers(cases: list[Any], wanted: schemas.Wanted) -> list[schemas.QuoteAnswer]:
+    def answer(cases: list[Any], wanted: Wanted) -> list[QuoteAnswer]:
         rows = [vars(case) for case in cases]
-        quotes = quote_rows(problem, bundle, rows, wanted.margin, wanted.risk)
-        return [_answer(quote, unit, model) for quote in quotes]
+        return [
+            QuoteAnswer(
+                **vars(quote),
+                unit=problem.target.unit,
+                interval=Interval(coverage=COVERAGE, low=quote.low, high=quote.high),
+                model=model,
+            )
+            for quote in quote_rows(problem, bundle, rows, wanted.margin, wanted.risk)
+        ]
 
-    @app.post("/v1/quote", summary=f"Predict one {problem.item}", responses=_TOO_MUCH)
-    async def quote(case: one, wanted: query) -> schemas.QuoteAnswer:
-        return answers([case], wanted)[0]
+    @app.post("/v1/quote", summary=f"Predict one {problem.item}")
+    async def quote(case: one, wanted: query) -> QuoteAnswer:
+        return answer([case], wanted)[0]
 
-    @app.post(
-        "/v1/quotes", summary=f"Predict up to {MAX_ROWS:,}, in their order", responses=_TOO_MUCH
-    )
-    async def quotes(cases: many, wanted: query) -> list[schemas.QuoteAnswer]:
-        return answers(cases, wanted)
+    @app.post("/v1/quotes", summary=f"Predict up to {MAX_ROWS:,} {problem.items}, in their order")
+    async def quotes(cases: many, wanted: query) -> list[QuoteAnswer]:
+        return answer(cases, wanted)
 
     @app.get("/v1/model", summary="What is loaded, and how good it is")
-    async def about() -> schemas.ModelAnswer:
-        return schemas.ModelAnswer(
-            **dict(model),
+    async def about() -> ModelAnswer:
+        return ModelAnswer(
+            **vars(model),
             origin=origin,
             target=problem.target.name,
-            unit=unit,
+            unit=problem.target.unit,
             metrics=bundle.metadata["metrics"],
             caveat=problem.caveat,
         )
 
     @app.get("/v1/schema", summary="The fields, for forms")
-    async def schema() -> schemas.SchemaAnswer:
-        return schemas.SchemaAnswer(
-            item=problem.item,
-            items=problem.items,
-            features=problem.features,
-            target=problem.target,
-            example=example,
-            words=dict(problem.words),
-        )
+    async def schema() -> SchemaAnswer:
+        return SchemaAnswer(**dict(vars(problem), example=example))
 
-    async def health() -> schemas.Health:
-        return schemas.Health(status="ok")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
 
     summary = "Whether the server is up; asks for no key"
     app.router.routes.append(APIRoute("/healthz", health, summary=summary))
@@ -159,10 +161,8 @@ def validated(place: str, validate: Callable[[Any], Any], content: object) -> An
     try:
         return validate(content)
     except ValidationError as error:
-        lines = error.errors(include_url=False)
-        raise RequestValidationError(
-            [dict(line, loc=(place, *line["loc"])) for line in lines]
-        ) from None
+        lines = [dict(line, loc=(place, *line["loc"])) for line in error.errors(include_url=False)]
+        raise RequestValidationError(lines) from None
 
 
 async def _read(request: Request) -> bytearray:
@@ -180,22 +180,6 @@ def _few(cases: Any) -> Any:
     return cases
 
 
-def _answer(quote: Quote, unit: str, model: schemas.ModelId) -> schemas.QuoteAnswer:
-    offers = quote.offers and [schemas.OfferLine(**offer._asdict()) for offer in quote.offers]
-    return schemas.QuoteAnswer(
-        prediction=quote.prediction,
-        unit=unit,
-        interval=schemas.Interval(coverage=COVERAGE, low=quote.low, high=quote.high),
-        base=quote.base,
-        factors=quote.factors,
-        offers=offers,
-        warnings=quote.warnings,
-        distance=quote.distance,
-        typical_error=quote.typical_error,
-        model=model,
-    )
-
-
 async def _refuse(request: Request, error: Any) -> Response:
     """FastAPI's own answer to what is wrong, with its echoes of the input cut short."""
     lines = [
@@ -208,7 +192,6 @@ async def _refuse(request: Request, error: Any) -> Response:
 
 def _short(value: object) -> object:
     """A value, or if that is long the ends of its text."""
-    if isinstance(value, bytearray):
-        value = value.decode(errors="replace")
+    value = value.decode(errors="replace") if isinstance(value, bytearray) else value
     text = reprlib.repr(value)
     return value if text == repr(value) else text

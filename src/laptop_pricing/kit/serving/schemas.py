@@ -13,42 +13,45 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from ..modeling.interval import Offer
 from ..problem import Column, Problem
 
 
 def case_model(problem: Problem) -> type[BaseModel]:
-    """The model of one case: its fields are the features, read by :meth:`Column.read`."""
+    """The model of one case: its fields are the features, each read by :meth:`Column.read`."""
 
     def check(case: BaseModel) -> BaseModel:
         if broken := [failure.expected for failure in problem.broken_rules(vars(case))]:
-            text = f"Expected that {'; '.join(broken)}"
-            raise PydanticCustomError("rules", text, {"rules": broken})  # type: ignore[arg-type]
+            text: Any = f"Expected that {'; '.join(broken)}"
+            raise PydanticCustomError("rules", text, {"rules": broken})
         return case
 
+    rules: Any = {"check_rules": model_validator(mode="after")(check)}
     fields: dict[str, Any] = {column.name: _field(column) for column in problem.features}
     return create_model(
         "".join(filter(str.isalnum, problem.item.title())),
         __config__=ConfigDict(extra="forbid", protected_namespaces=()),
-        __validators__={"check_rules": model_validator(mode="after")(check)},
+        __validators__=rules,
         **fields,
     )
 
 
 def _field(column: Column) -> tuple[Any, Any]:
-    expected = f"Input should be {column.rule}"
+    kind, expected = column.kind, f"Input should be {column.rule}"
+    error: Any = PydanticCustomError(kind, expected)  # type: ignore[arg-type]
 
     def read(cell: object) -> object:
-        blank = cell is None or (isinstance(cell, str) and not cell.strip())
-        value = column.default if blank else column.read(cell)
+        value = column.read(cell)
+        if value is None and (cell is None or (isinstance(cell, str) and not cell.strip())):
+            value = column.default
         if value is None:
-            raise PydanticCustomError(column.kind, expected)  # type: ignore[arg-type]
+            raise error
         return value
 
-    schema: dict[str, Any] = {"type": column.kind, "minimum": column.low, "maximum": column.high}
-    if column.kind == "category":
-        schema = {"type": "string", "enum": list(column.allowed)}
-    elif column.kind == "flag":
-        schema = {"type": "boolean"}
+    schema: dict[str, Any] = {"type": kind, "minimum": column.low, "maximum": column.high}
+    if not column.numeric:
+        words = {"type": "string", "enum": list(column.allowed)}
+        schema = words if kind == "category" else {"type": "boolean"}
     if column.default is not None:
         schema = {"anyOf": [schema, {"type": "null"}]}
     unit = f" ({column.unit})" if column.unit else ""
@@ -60,15 +63,12 @@ def _field(column: Column) -> tuple[Any, Any]:
 class Wanted(BaseModel):
     """What a query may ask for."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
     margin: Optional[float] = Field(
-        None, ge=0, le=0.95, allow_inf_nan=False, description="Wanted share of the selling price."
+        None, ge=0, le=0.95, description="Wanted share of the selling price."
     )
     risk: Optional[float] = Field(
-        None,
-        ge=0.01,
-        le=0.99,
-        allow_inf_nan=False,
-        description="Accepted share of deals that miss the margin; needs a margin.",
+        None, ge=0.01, le=0.99, description="Accepted share of deals that miss the margin."
     )
 
     @model_validator(mode="after")
@@ -91,25 +91,16 @@ class Interval(BaseModel):
     high: float
 
 
-class OfferLine(BaseModel):
-    risk: float = Field(description="Accepted share of deals that miss the margin.")
-    offer: float
-    losing: float = Field(description="Share of deals that sell below the offer.")
-    expected_margin: float
-
-
 class QuoteAnswer(BaseModel):
     prediction: float
     unit: str
     interval: Interval
-    base: Optional[float] = Field(description="What the factors multiply; null without factors.")
-    factors: Optional[dict[str, float]] = Field(
-        description="Their product with the base is the prediction; null where the model has none."
-    )
-    offers: Optional[list[OfferLine]] = Field(description="null without a margin.")
+    base: Optional[float] = Field(description="What the factors multiply.")
+    factors: Optional[dict[str, float]] = Field(description="null where the model has none.")
+    offers: Optional[list[Offer]] = Field(description="null without a margin.")
     warnings: list[str]
     distance: int = Field(description="Fields in which the nearest training case differs.")
-    typical_error: float = Field(description="Mean error, as a fraction, at that distance.")
+    typical_error: float = Field(description="Mean error at that distance, as a fraction.")
     model: ModelId
 
 
@@ -122,18 +113,12 @@ class ModelAnswer(ModelId):
 
 
 class SchemaAnswer(BaseModel):
-    """What a form has to know: the columns as the problem has them, and its words."""
-
     item: str
     items: str
     features: tuple[Column, ...]
     target: Column
     example: dict[str, Any]
     words: dict[str, str] = Field(description="Translations, by a column's name or by the text.")
-
-
-class Health(BaseModel):
-    status: str
 
 
 class Refusal(BaseModel):
