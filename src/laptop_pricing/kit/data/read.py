@@ -1,0 +1,105 @@
+"""Files as found -> tables of text: the raw dataset, or rows to be predicted."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+from pyarrow import ArrowException
+
+from ..errors import UserError
+from ..problem import Problem
+
+# A spreadsheet runs what begins so, and is no number.
+_FORMULA = r"^(?![+-][\d.]*(?:[eE][+-]?\d+)?$)([=+@\t\r-])"
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV (UTF-8, commas, a header) with every cell as the text that it is.
+
+    By the csv module: pandas fills up a line with too few cells, pyarrow closes an open quote.
+    """
+    rows: list[list[str]] = []
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            for row in filter(None, lines := csv.reader(file, strict=True)):  # no empty lines
+                rows.append(row)
+                if len(row) != len(rows[0]):
+                    raise csv.Error(f"{len(row)} cells; expected {len(rows[0])} as in the header")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(path, reason(error)) from None
+    except csv.Error as error:
+        raise UserError(f"{path}: line {lines.line_num}", f"{error}", "correct that line") from None
+    if not rows:
+        raise UserError(path, "the file is empty; expected a CSV with a header")
+    names = [name.strip() for name in rows[0]]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(path, f"column found twice: {', '.join(twice)}", "keep one of each")
+    return pd.DataFrame(rows[1:], columns=names, dtype=object)
+
+
+def reason(error: Exception) -> str:
+    """Why something could not be read, in a few words and without its path."""
+    text = str(getattr(error, "strerror", None) or error).partition("\n")[0]
+    return f"not readable: {text[:1].lower()}{text[1:]}"
+
+
+def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float]) -> pd.DataFrame:
+    """Read the raw dataset: a CSV with the problem's columns and no others, under clean names.
+
+    A file in another unit is told by the median of its target.
+    """
+    text, target = read_csv(path), problem.target
+    names = {column.raw_name: column.name for column in problem.columns}
+    if missing := [name for name in names if name not in text]:
+        raise UserError(path, f"column missing: {', '.join(missing)}; expected the dataset")
+    if unknown := [repr(name) for name in text if name not in names]:
+        raise UserError(path, f"column unknown: {', '.join(unknown)}", "remove it")
+    if text.empty:
+        raise UserError(path, "a header without rows; expected the dataset")
+    text = text[[*names]].set_axis([*names.values()], axis=1)
+    values = {cell: target.parse(cell) for cell in text[target.name].unique()}
+    numbers = text[target.name].map(values).dropna().astype(float)
+    if numbers.empty:
+        raise UserError(path, f"no readable {target.name}; expected {target.rule}")
+    median, (low, high) = numbers.median(), median_target
+    if not low <= median <= high:
+        found = f"median {target.name} {median:,.6g}; expected {low:,g} to {high:,g} {target.unit}"
+        remedy = "convert it, or change preprocess.median_target if it is right"
+        raise UserError(path, found, remedy)
+    return text
+
+
+def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read rows to be predicted, from CSV or Parquet, under raw or clean names.
+
+    Gives the file as it is; and its features as text, the default where a cell or column is blank.
+    """
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".parquet"):
+        raise UserError(path, f"found {ending or 'no ending'}; expected .csv or .parquet")
+    try:
+        given = read_csv(path) if ending == ".csv" else pd.read_parquet(path)
+    except (ArrowException, OSError) as error:
+        raise UserError(path, reason(error)) from None
+    given = given.reset_index(drop=given.index.names == [None])
+    if given.empty:
+        raise UserError(path, f"no rows; expected at least one {problem.item}")
+    text = pd.DataFrame(index=given.index)
+    for c in problem.features:
+        known = (c.name.casefold(), c.raw_name.casefold())
+        names = [name for name in given if str(name).strip().casefold() in known]
+        if len(names) > 1:
+            raise UserError(path, f"column found twice: {', '.join(names)}", "keep one of them")
+        if not names and c.default is None:
+            raise UserError(path, f"column missing: {c.name} ({c.rule})", "add it")
+        cells = given[names[0]] if names else pd.Series("", given.index)
+        text[c.name] = cells.map(str).where(cells.notna(), "")
+        if c.default is not None:
+            blank = text[c.name].str.strip() == ""
+            text[c.name] = text[c.name].mask(blank, c.spell(c.default))
+    return given, text
+
+
+def escape_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with a ``'`` before each text that a spreadsheet would run as a formula."""
+    return frame.replace(_FORMULA, r"'\1", regex=True)
