@@ -1,15 +1,12 @@
 # <!-- this page is of the template -->
 """The course's own request and answer, so that its clients work unchanged."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
-from pydantic import BaseModel, Field, TypeAdapter
-
-from .kit.modeling.quote import quote_rows
-from .kit.serving.api import validated
-from .kit.serving.schemas import case_model
 from .problem import PROBLEM
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 NAMES = {"graphic_card": "graphic_card_gb"}
 _YES_NO = {"0": "no", "1": "yes"}
@@ -23,26 +20,28 @@ EXAMPLE = {
 # fmt: on
 
 
-class Payload(BaseModel):
-    data: dict[str, str] = Field(examples=[EXAMPLE])
+def add_routes(app: "FastAPI") -> None:
+    """Add ``/v1/course/quotes``. No other command pays for what is imported here."""
+    from pydantic import BaseModel, Field, TypeAdapter
 
+    from .kit.modeling.quote import quote_rows
+    from .kit.serving.api import validated
+    from .kit.serving.schemas import case_model
 
-class Answer(BaseModel):
-    prediction: float
-    version: str
+    class Payload(BaseModel):
+        data: dict[str, str] = Field(examples=[EXAMPLE])
 
+    class Answer(BaseModel):
+        prediction: float
+        version: str
 
-def add_routes(app: FastAPI) -> None:
-    """Add ``/v1/course/quotes``."""
     case, bundle = TypeAdapter[Any](case_model(PROBLEM)), app.state.bundle
     version = app.state.version or bundle.sha256[:12]
 
     @app.post("/v1/course/quotes", summary="The course's payload")
     async def course_quotes(payload: Payload) -> Answer:
-        ours = {
-            NAMES.get(name, name): WORDS.get(name, {}).get(cell, cell)
-            for name, cell in payload.data.items()
-        }
+        cells = payload.data.items()
+        ours = {NAMES.get(name, name): WORDS.get(name, {}).get(cell, cell) for name, cell in cells}
         row = vars(validated("body", case.validate_python, ours))
         (quote,) = quote_rows(PROBLEM, bundle, [row])
         return Answer(prediction=quote.prediction, version=version)

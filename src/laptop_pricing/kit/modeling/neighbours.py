@@ -43,16 +43,13 @@ class Neighbours:
     def distances(self, columns: Any) -> np.ndarray:
         """The number of fields in which each case of a table differs from the nearest one."""
         cells = [np.asarray(columns[name]).tolist() for name in self._names]
-        return np.array(self._nearest(list(zip(*cells))), dtype=int)
+        return np.array([self._distance(case) for case in zip(*cells)])
 
     def distances_of_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """The same for a few cases."""
-        return self._nearest([[row[name] for name in self._names] for row in rows])
+        return [self._distance([row[name] for name in self._names]) for row in rows]
 
-    def _nearest(self, cases: Sequence[Sequence[Any]]) -> list[int]:
-        found = []
-        for case in cases:
-            places = [known.get(cell, -1) for known, cell in zip(self._places, case)]
-            differing = self._cases != np.array(places, dtype=np.int16)[:, np.newaxis]
-            found.append(int(np.add.reduce(differing, axis=0, dtype=np.int16).min()))
-        return found
+    def _distance(self, cells: Sequence[Any]) -> int:
+        case = [[places.get(cell, -1)] for places, cell in zip(self._places, cells)]
+        differ = self._cases != np.array(case, dtype=np.int16)
+        return int(np.add.reduce(differ.view(np.uint8), axis=0, dtype=np.uint16).min())
