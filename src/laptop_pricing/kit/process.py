@@ -4,69 +4,56 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Optional, Union
 
 from .errors import UserError
+from .project import Project
 
 # Else a storage that never answers is asked thirty times.
 PATIENCE = {"AWS_MAX_ATTEMPTS": "1"}
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 
 
-def git(root, *arguments, problem=""):
+def git(root: Path, *arguments: Union[str, Path], problem: str = "") -> str:
     """What Git prints in the folder `root`, stripped; nothing if it fails.
 
     Parameters
     ----------
-    root : Path
-    *arguments : str or Path
-    problem : str, optional
-        What it means if Git fails. Without it a failure is no error.
-
-    Raises
-    ------
-    UserError
-        The `problem`, with Git's last line, or that there is no Git.
+    problem
+        What it means if Git fails: a UserError then. Without it a failure is no error.
     """
     command = ["git", "--no-optional-locks", *arguments]  # reading leaves the index alone
     try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=git_environment(),
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True)
     except OSError as error:
         if problem:
-            raise UserError(f"git: {error.strerror}; install Git") from None
+            raise UserError("git", str(error.strerror), "install Git") from None
         return ""
     if problem and done.returncode:
-        raise UserError(f"{problem} ({last_line(done.stderr)})")
-    return done.stdout.strip() if done.returncode == 0 else ""
+        raise UserError("", f"{problem} ({last_line(done.stderr.decode(errors='replace'))})")
+    return "" if done.returncode else done.stdout.decode(errors="replace").strip()
 
 
-def git_environment():
+def git_environment() -> dict[str, str]:
     """Ours, without what Git tells a hook about the repository that it works for."""
     return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
 
 
-def run_dvc(workspace, *arguments, capture=False, environment=None):
-    """DVC of this very environment, whose stages then find our command, activated or not.
-
-    Returns
-    -------
-    subprocess.CompletedProcess
-        With ``stdout`` and ``stderr`` as text if `capture`.
-    """
-    folder = sysconfig.get_path("scripts")
-    path = os.pathsep.join([folder, os.environ.get("PATH", "")])
-    environment = os.environ if environment is None else environment
-    environment = PATIENCE | environment | {"PATH": path}
+def run_dvc(
+    project: Project,
+    *arguments: str,
+    capture: bool = False,
+    environment: Optional[Mapping[str, str]] = None,
+) -> subprocess.CompletedProcess[str]:
+    """DVC of this very environment, whose stages then find our command, activated or not."""
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    variables = PATIENCE | dict(environment or os.environ) | {"PATH": path}
     pipe = subprocess.PIPE if capture else None
     command = [sys.executable, "-m", "dvc", *arguments]
     with subprocess.Popen(
-        command, cwd=workspace.root, env=environment, stdout=pipe, stderr=pipe, text=True
+        command, cwd=project.root, env=variables, stdout=pipe, stderr=pipe, text=True
     ) as process:
         try:
             out, err = process.communicate()
@@ -76,7 +63,7 @@ def run_dvc(workspace, *arguments, capture=False, environment=None):
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def last_line(text):
+def last_line(text: str) -> str:
     """What a program complained of in the end."""
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].removeprefix("ERROR: ") if lines else ""

@@ -1,0 +1,230 @@
+"""Each link of the chain from code to storage and servers: is it whole, and if not, what to do.
+
+No check changes anything but one object in the remote, which it takes away again.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .. import seal
+from ..errors import StepFailed, UserError, without_credentials
+from ..process import git, last_line
+from ..project import Project
+from . import storage
+
+LOCAL, ENVIRONMENT = ".dvc/config.local", ".env"  # hold secrets
+BRANCHES = ("devl", "stag", "main")
+PYTHONS = ((3, 10), (3, 13))
+SECRET_HOOKS = ("env-file", "dvc-config", "env-example", "private-keys", "secrets")
+
+
+@dataclass(frozen=True)
+class Link:
+    """What was found: ``state`` is ok, warning or broken; ``fix`` says what to do."""
+
+    name: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+def examine(project: Project) -> Iterator[Link]:
+    """Check link after link; each comes as soon as it is known, without secrets."""
+    for link in _links(project):
+        yield Link(*map(without_credentials, astuple(link)))
+
+
+def _links(project: Project) -> Iterator[Link]:
+    for check in (_python, _packages, _branches, _secrets, _kit):
+        yield check(project)
+    try:
+        repo = storage.open_repo(project)
+    except StepFailed as error:
+        yield Link("DVC", "broken", f"{error.place}: {error.problem}", error.remedy)
+    else:
+        reached = check_remote(repo, project.name)
+        yield reached
+        remote = reached.state != "broken" and repo.config["core"].get("remote")
+        yield from _objects(project, repo, bool(remote))
+    yield _mlflow(project)
+
+
+def _python(project: Project) -> Link:
+    found = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        return Link("Python", "broken", found, "make .venv again with Python 3.10 to 3.13")
+    if sys.prefix == sys.base_prefix:
+        return Link("Python", "warning", f"{found}, no virtual environment", "use .venv")
+    return Link("Python", "ok", found)
+
+
+def _packages(project: Project) -> Link:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    lock, wrong = project.root / "requirements.txt", []
+    if not lock.is_file():
+        return Link("packages", "broken", "no requirements.txt", "git checkout requirements.txt")
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        with suppress(InvalidRequirement):  # an option, a comment, -e .
+            wanted, found = Requirement(re.sub(r"(\s+#.*|\s*\\)$", "", line).strip()), "missing"
+            if wanted.marker and not wanted.marker.evaluate():
+                continue
+            with suppress(PackageNotFoundError):
+                found = version(wanted.name)
+            if found == "missing" or not wanted.specifier.contains(found, prereleases=True):
+                wrong.append(f"{wanted.name} {found}, locked {wanted.specifier}")
+    if wrong:
+        return Link("packages", "broken", _first(wrong), "pip install -r requirements.txt")
+    return Link("packages", "ok", "as requirements.txt locks them")
+
+
+def _first(items: list[str]) -> str:
+    return items[0] + (f" and {len(items) - 1} more" if len(items) > 1 else "")
+
+
+def _branches(project: Project) -> Link:
+    if not git(project.root, "rev-parse", "--git-dir"):
+        return Link("Git", "broken", "not a repository", "git init, or clone the project")
+    known = git(project.root, "for-each-ref", "--format=%(refname:short)", "refs").splitlines()
+    missing = [name for name in BRANCHES if not {name, f"origin/{name}"} & set(known)]
+    current = git(project.root, "symbolic-ref", "--short", "-q", "HEAD") or "no branch"
+    if missing:
+        fix = f"git branch {missing[0]}, git push -u origin {missing[0]}"
+        return Link("Git", "warning", f"on {current}; no branch {', '.join(missing)}", fix)
+    return Link("Git", "ok", f"on {current}; {', '.join(BRANCHES)} are there")
+
+
+def _secrets(project: Project) -> Link:
+    """By the project's own commit hooks, over all that Git tracks."""
+    for name in (ENVIRONMENT, LOCAL):
+        path = project.root / name
+        if os.name == "posix" and path.exists() and path.stat().st_mode & 0o077:
+            return Link("secrets", "broken", f"others may read {name}", f"chmod 600 {name}")
+    paths = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    for hook in SECRET_HOOKS:
+        command = [sys.executable, "-m", "pre_commit", "run", hook, "--all-files", "--color=never"]
+        environment = os.environ | {"PATH": paths}
+        if subprocess.run(command, cwd=project.root, env=environment, capture_output=True).returncode:
+            fix = f"pre-commit run {hook} --all-files shows where; then withdraw that secret"
+            return Link("secrets", "broken", f"pre-commit's hook {hook} fails", fix)
+    return Link("secrets", "ok", "none tracked by Git")
+
+
+def _kit(project: Project) -> Link:
+    number = (seal.KIT / "VERSION").read_text(encoding="utf-8").strip()
+    if edited := seal.edited():
+        fix = "put the team's code outside kit/, or take kit/ again from the template"
+        return Link("kit", "warning", f"{number}, edited: {_first(edited)}", fix)
+    return Link("kit", "ok", f"{number}, as it was released")
+
+
+def check_remote(repo: Any, command: str) -> Link:
+    """Whether DVC's remote answers, and takes and gives back an object."""
+    from dvc.config import NoRemoteError
+
+    def link(state: str, found: str, fix: str = "") -> Link:
+        return Link("DVC remote", state, found, fix)
+
+    try:
+        name = repo.config["core"].get("remote")
+        odb = repo.cloud.get_remote_odb()
+        where = f"{name}: {repo.config['remote'][name]['url']}"
+    except NoRemoteError:
+        fix = f"{command} connect s3 BUCKET, or {command} connect dagshub OWNER/REPO"
+        return link("warning", "none: data and models stay here", fix)
+    except Exception as error:  # of DVC's configuration
+        return link("broken", str(error), f"correct .dvc/config and {LOCAL}")
+    fs, trial, readable = odb.fs, b"a trial\n", False
+    folder = fs.parent(fs.parent(odb.path))
+    if fs.protocol == "local" and not fs.exists(folder):
+        fix = "dvc push makes it; or correct the path in .dvc/config"
+        return link("warning", f"{where}: no such folder", fix)
+    try:
+        if hasattr(fs.fs, "retries"):
+            fs.fs.retries = 1  # s3fs asks a silent storage five times
+        with suppress(FileNotFoundError):  # first: an upload to a silent server never ends
+            fs.ls(folder)
+        readable, probe = True, fs.join(folder, f"doctor-{uuid.uuid4().hex}")
+        fs.pipe_file(probe, trial)
+        kept = fs.cat_file(probe)
+        fs.remove(probe)
+    except Exception as error:  # each storage has its own
+        problem, fix = _explain(error)
+        if readable and problem == "access denied":
+            return link("warning", f"{where}: reachable, not writable", fix)
+        return link("broken", f"{where}: {problem}", fix)
+    if kept != trial:
+        return link("broken", f"{where}: gives back other bytes", "use another one")
+    return link("ok", f"{where}: reachable and writable")
+
+
+def _explain(error: BaseException) -> tuple[str, str]:
+    """What is wrong with a storage, and the remedy."""
+    chain, text = [error], ""
+    while chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(chain[-1].__cause__ or chain[-1].__context__)
+    text = " ".join(f"{type(part).__name__}: {part}" for part in chain)
+    known = Path(__file__).with_name("storage_problems.json").read_text(encoding="utf-8")
+    for line in json.loads(known):
+        if any(sign in text for sign in line["signs"]):
+            return line["problem"], line["remedy"]
+    return last_line(str(error))[:200] or type(error).__name__, "see its documentation"
+
+
+def _objects(project: Project, repo: Any, with_remote: bool) -> Iterator[Link]:
+    """What data.dvc and dvc.lock promise: workspace, cache, remote, every byte read."""
+    if not (promised := storage.promised(repo)):
+        found = "data.dvc and dvc.lock promise nothing yet"
+        yield Link("data", "warning", found, f"{project.name} run")
+        return
+    stores = {"cache": repo.cache.local}
+    stores |= {"remote": repo.cloud.get_remote_odb()} if with_remote else {}
+    try:
+        conditions = storage.inspect(promised.values(), *stores.values())
+    except Exception as error:  # of the storage
+        yield Link("data", "broken", *_explain(error))
+        return
+    here = set(conditions[0]["intact"])
+    if changed := storage.changed(repo):
+        fix = "dvc pull if files are missing; dvc repro to make them again"
+        yield Link("workspace", "warning", f"{_first(changed)}: not as promised", fix)
+    elif not conditions[0]["missing"] and not conditions[0]["corrupt"]:
+        yield Link("workspace", "ok", "as data.dvc and dvc.lock promise")
+    repair = f"{project.name} doctor --repair where the cache is intact"
+    for (name, store), objects in zip(stores.items(), conditions):
+        corrupt, missing = objects["corrupt"], objects["missing"]
+        lost = set(missing) - here if name == "remote" else ()
+        if corrupt:
+            fix = repair if name == "remote" else "delete it, then dvc pull, or dvc repro -f"
+            found = f"{len(corrupt)} of the objects corrupt: {store.oid_to_path(corrupt[0])}"
+            yield Link(name, "broken", found, fix)
+        elif missing:
+            found = f"{len(missing)} of the objects missing"
+            found += f", {len(lost)} of them here, too" if lost else ""
+            fix = f"dvc push; if that is not enough, {repair}"
+            fix = "dvc pull; or dvc repro" if name == "cache" else fix
+            yield Link(name, "broken" if lost else "warning", found, fix)
+        else:
+            yield Link(name, "ok", f"{len(objects['intact'])} objects, all intact")
+
+
+def _mlflow(project: Project) -> Link:
+    from ..tracking.server import describe
+
+    if project.tracking_uri == project.local_tracking_uri:
+        fix = f"MLFLOW_TRACKING_URI in .env, or {project.name} connect dagshub"
+        return Link("MLflow", "warning", "local: runs stay in mlflow.db", fix)
+    try:
+        return Link("MLflow", "ok", f"{project.tracking_uri}: {describe(project)}")
+    except (StepFailed, UserError) as error:
+        return Link("MLflow", "broken", f"{error.place}: {error.problem}", error.remedy)
