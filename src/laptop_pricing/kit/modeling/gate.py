@@ -118,8 +118,8 @@ def criteria(metrics: Mapping[str, Any], params: Params) -> list[Criterion]:
     """The success criteria beside the content of metrics.json."""
     cv, least, most = metrics["cv"], params.criteria.R2, params.criteria.MAPE
     return [
-        Criterion("R2", *cv["R2"].values(), f"> {least:g}", cv["R2"]["mean"] > least),
-        Criterion("MAPE", *cv["MAPE"].values(), f"< {most:g}", cv["MAPE"]["mean"] < most),
+        Criterion("R2", **cv["R2"], promised=f"> {least:g}", met=cv["R2"]["mean"] > least),
+        Criterion("MAPE", **cv["MAPE"], promised=f"< {most:g}", met=cv["MAPE"]["mean"] < most),
     ]
 
 

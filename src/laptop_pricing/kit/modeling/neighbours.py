@@ -8,7 +8,6 @@ import numpy as np
 from ..problem import Problem
 
 MOST = 10_000  # training cases that are kept
-_BLOCK = 500  # cases at a time, which bounds the memory
 
 
 class Neighbours:
@@ -28,7 +27,7 @@ class Neighbours:
             {value: place for place, value in enumerate(values)}
             for values in numbers["values"].values()
         ]
-        self._cases = np.array(numbers["cases"], dtype=np.int32).T
+        self._cases = np.array(numbers["cases"], dtype=np.int16).T.copy()
 
     @classmethod
     def of(cls, problem: Problem, table: Any) -> "Neighbours":
@@ -44,26 +43,13 @@ class Neighbours:
     def distances(self, columns: Any) -> np.ndarray:
         """The number of fields in which each case of a table differs from the nearest one."""
         cells = [np.asarray(columns[name]).tolist() for name in self._names]
-        return self._nearest(
-            np.array(
-                [
-                    [places.get(cell, -1) for cell in column]
-                    for places, column in zip(self._places, cells)
-                ],
-                dtype=np.int32,
-            )
-        )
+        return np.array([self._distance(case) for case in zip(*cells)])
 
     def distances_of_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """The same for a few cases."""
-        return self.distances({name: [row[name] for row in rows] for name in self._names}).tolist()
+        return [self._distance([row[name] for name in self._names]) for row in rows]
 
-    def _nearest(self, wanted: np.ndarray) -> np.ndarray:
-        found = []
-        for start in range(0, wanted.shape[1], _BLOCK):
-            block = wanted[:, start : start + _BLOCK]
-            differing = np.zeros((block.shape[1], self._cases.shape[1]), dtype=np.int16)
-            for cells, cases in zip(block, self._cases):
-                differing += cells[:, np.newaxis] != cases
-            found.append(differing.min(axis=1))
-        return np.concatenate(found) if found else np.array([], dtype=int)
+    def _distance(self, cells: Sequence[Any]) -> int:
+        case = [[places.get(cell, -1)] for places, cell in zip(self._places, cells)]
+        differ = self._cases != np.array(case, dtype=np.int16)
+        return int(np.add.reduce(differ.view(np.uint8), axis=0, dtype=np.uint16).min())
