@@ -114,7 +114,9 @@ def _secrets(project: Project) -> Link:
     for hook in SECRET_HOOKS:
         command = [sys.executable, "-m", "pre_commit", "run", hook, "--all-files", "--color=never"]
         environment = os.environ | {"PATH": paths}
-        if subprocess.run(command, cwd=project.root, env=environment, capture_output=True).returncode:
+        if subprocess.run(
+            command, cwd=project.root, env=environment, capture_output=True
+        ).returncode:
             fix = f"pre-commit run {hook} --all-files shows where; then withdraw that secret"
             return Link("secrets", "broken", f"pre-commit's hook {hook} fails", fix)
     return Link("secrets", "ok", "none tracked by Git")

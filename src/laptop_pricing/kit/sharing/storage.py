@@ -25,6 +25,7 @@ _DIRECTORY = ".dir"
 def _dvc(place: str, remedy: str = "") -> Iterator[None]:
     from dvc.exceptions import DvcException
 
+    os.environ.update(PATIENCE | dict(os.environ))
     try:
         yield
     except (DvcException, OSError, sqlite3.Error) as error:
@@ -33,7 +34,6 @@ def _dvc(place: str, remedy: str = "") -> Iterator[None]:
 
 def open_repo(project: Project) -> Any:
     """DVC's view of the project, a ``dvc.repo.Repo``; StepFailed if DVC cannot read its files."""
-    os.environ.update(PATIENCE | dict(os.environ))
     from dvc.repo import Repo
 
     with _dvc("dvc", "correct dvc.yaml, data.dvc or .dvc/config"):

@@ -1,0 +1,158 @@
+"""The main job: data -> ``dvc repro`` -> track; or the same steps on the built-in sample."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from .errors import DataUnavailable, StepFailed, UserError
+from .process import git, run_dvc
+from .project import BuildModel, Project, open_project
+
+if TYPE_CHECKING:
+    from .problem import Problem
+    from .tracking.runs import TrackedRun
+
+SAMPLE_ROWS = 800
+RESULT_FILES = ("data.dvc", "dvc.lock", "metrics.json", "params.yaml")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left behind; of a run that could not be tracked, the `problem`."""
+
+    project: Project
+    data: dict[str, Any]  # the summary of preprocess
+    metrics: dict[str, Any]
+    tracked: Optional["TrackedRun"]
+    problem: str = ""
+    data_changed: bool = False
+    to_commit: tuple[str, ...] = ()  # the Git commands to type
+
+
+def run(project: Project, say: Say = print) -> Result:
+    """Get the data if there is none, reproduce the pipeline, track the result.
+
+    Parameters
+    ----------
+    say
+        Gets one line before each step.
+
+    Raises
+    ------
+    DataUnavailable
+        If data/raw is empty and neither the DVC remote nor the source has the data.
+    StepFailed, UserError
+        If a step fails, or an object in DVC's cache is corrupt.
+    """
+    from .sharing.storage import check_cache
+
+    check_cache(project)
+    if not project.raw.is_file():
+        obtain_data(project, say)
+    pointer = project.root / "data.dvc"
+    registered = pointer.read_bytes() if pointer.is_file() else b""
+    say("Reproducing the pipeline: dvc repro")
+    if run_dvc(project, "repro").returncode:
+        raise StepFailed("dvc repro", "failed for the reason above", "correct that and run again")
+    result = _finish(project, say)
+    names = [n for n in RESULT_FILES if git(project.root, "status", "--porcelain", "--", n)]
+    commands = (f"git add {' '.join(names)}", f'git commit -m "Model on {project.raw.name}"')
+    changed = pointer.read_bytes() != registered
+    return replace(result, data_changed=changed, to_commit=commands if names else ())
+
+
+def run_sample(project: Project, say: Say = print) -> Result:
+    """The same steps on the built-in synthetic sample, in a scratch folder and without DVC.
+
+    Touches neither data/, models/ nor any tracked file, and tracks to a database of its own.
+    """
+    from .data.preprocess import preprocess
+    from .data.sample import write_sample
+    from .modeling.train import train
+
+    scratch = _sample_of(project)
+    say("Making the built-in synthetic sample")
+    write_sample(project.problem, scratch.raw, SAMPLE_ROWS)
+    say("Cleaning, training and evaluating on the sample")
+    preprocess(scratch)
+    train(scratch)
+    return _finish(scratch, say)
+
+
+def open_result(problem: "Problem", build_model: BuildModel, say: Say = print) -> Project:
+    """The project where it has a result, else the sample's: what the notebooks show."""
+    project = open_project(problem, build_model)
+    project.load_environment()
+    if (project.models / "metadata.json").is_file():
+        say(f"The project's own data and model, in {project.root.name}/")
+        return project
+    scratch = _sample_of(project)
+    if not (scratch.models / "metadata.json").is_file():
+        run_sample(project, say)
+    say(
+        f"No model here yet ({project.name} run makes it): this is the built-in synthetic sample. "
+        f"Its figures say nothing about {problem.items}."
+    )
+    return scratch
+
+
+def _sample_of(project: Project) -> Project:
+    """The scratch folder, and params that take the sample whatever its unit."""
+    params = project.params
+    anything = params.preprocess.model_copy(update={"median_target": (1e-9, 1e12)})
+    params = params.model_copy(update={"preprocess": anything})
+    root = project.root / ".scratch" / "sample"
+    return replace(project, root=root, use_server=False, given_params=params)
+
+
+def obtain_data(project: Project, say: Say = print) -> None:
+    """Fill data/raw: from DVC's cache, else from the DVC remote if data.dvc promises the data and a
+    remote is configured, else from the source in params.yaml.
+
+    DataUnavailable if that one does not have it.
+    """
+    from .data.ingest import ingest
+    from .sharing import storage
+    from .sharing.doctor import check_remote
+
+    others = sorted(path.name for path in project.raw.parent.glob("*.csv"))
+    if others:
+        expected = f"found {', '.join(others)}; expected {project.raw.name}"
+        remedy = f"move it elsewhere, then {project.name} ingest PATH"
+        raise UserError("data/raw", expected, remedy)
+    run_dvc(project, "checkout", "data.dvc", capture=True)
+    if project.raw.is_file():
+        return
+    repo = storage.open_repo(project)
+    if not repo.config["remote"] or str(Path("data", "raw")) not in storage.promised(repo):
+        say(f"Getting the data: {project.params.ingest.source}")
+        ingest(project, project.params.ingest.source)
+        return
+    say("Getting the data: dvc pull data.dvc")
+    link = check_remote(repo, project.name)  # first: a pull is patient with silence
+    if link.state == "broken":
+        raise DataUnavailable("DVC remote", link.found, link.fix)
+    pulled = run_dvc(project, "pull", "data.dvc", capture=True)
+    if pulled.returncode or not project.raw.is_file():
+        remedy = f"{project.name} doctor says which"
+        raise DataUnavailable("dvc pull", "data.dvc: missing there or corrupt", remedy)
+
+
+def _finish(project: Project, say: Say) -> Result:
+    from .modeling.train import read_processed
+    from .tracking.runs import track
+
+    say("Tracking the result with MLflow")
+    tracked, problem = None, ""
+    try:
+        tracked = track(project)
+    except (StepFailed, UserError) as error:  # the model is there: say so, and track later
+        problem = str(error)
+    try:
+        metrics = json.loads(project.metrics.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(project.metrics, f"not readable: {error}", "run dvc repro -f") from None
+    return Result(project, read_processed(project)[1], metrics, tracked, problem)
