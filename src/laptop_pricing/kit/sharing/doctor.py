@@ -132,26 +132,18 @@ def _kit(project: Project) -> Link:
 
 def check_remote(repo: Any, command: str) -> Link:
     """Whether DVC's remote answers, and takes and gives back an object."""
-    from dvc.config import NoRemoteError
-
-    def link(state: str, found: str, fix: str = "") -> Link:
-        return Link("DVC remote", state, found, fix)
-
-    try:
-        name = repo.config["core"].get("remote")
-        odb = repo.cloud.get_remote_odb()
-        where = f"{name}: {repo.config['remote'][name]['url']}"
-    except NoRemoteError:
+    name = repo.config["core"].get("remote")
+    if not name:
         fix = f"{command} connect s3 BUCKET, or {command} connect dagshub OWNER/REPO"
-        return link("warning", "none: data and models stay here", fix)
-    except Exception as error:  # of DVC's configuration
-        return link("broken", str(error), f"correct .dvc/config and {LOCAL}")
-    fs, trial, readable = odb.fs, b"a trial\n", False
-    folder = fs.parent(fs.parent(odb.path))
-    if fs.protocol == "local" and not fs.exists(folder):
-        fix = "dvc push makes it; or correct the path in .dvc/config"
-        return link("warning", f"{where}: no such folder", fix)
+        return Link("DVC remote", "warning", "none: data and models stay here", fix)
+    where, trial = f"{name}: {repo.config['remote'].get(name, {}).get('url')}", b"a trial\n"
+    readable = False
     try:
+        odb = repo.cloud.get_remote_odb()
+        fs, folder = odb.fs, odb.fs.parent(odb.fs.parent(odb.path))
+        if fs.protocol == "local" and not fs.exists(folder):
+            fix = "dvc push makes it; or correct the path in .dvc/config"
+            return Link("DVC remote", "warning", f"{where}: no such folder", fix)
         if hasattr(fs.fs, "retries"):
             fs.fs.retries = 1  # s3fs asks a silent storage five times
         with suppress(FileNotFoundError):  # first: an upload to a silent server never ends
@@ -163,11 +155,11 @@ def check_remote(repo: Any, command: str) -> Link:
     except Exception as error:  # each storage has its own
         problem, fix = _explain(error)
         if readable and problem == "access denied":
-            return link("warning", f"{where}: reachable, not writable", fix)
-        return link("broken", f"{where}: {problem}", fix)
+            return Link("DVC remote", "warning", f"{where}: reachable, not writable", fix)
+        return Link("DVC remote", "broken", f"{where}: {problem}", fix)
     if kept != trial:
-        return link("broken", f"{where}: gives back other bytes", "use another one")
-    return link("ok", f"{where}: reachable and writable")
+        return Link("DVC remote", "broken", f"{where}: gives back other bytes", "use another one")
+    return Link("DVC remote", "ok", f"{where}: reachable and writable")
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
@@ -221,11 +213,11 @@ def _objects(project: Project, repo: Any, with_remote: bool) -> Iterator[Link]:
 
 
 def _mlflow(project: Project) -> Link:
-    from ..tracking.server import describe
-
     if project.tracking_uri == project.local_tracking_uri:
         fix = f"MLFLOW_TRACKING_URI in .env, or {project.name} connect dagshub"
         return Link("MLflow", "warning", "local: runs stay in mlflow.db", fix)
+    from ..tracking.server import describe
+
     try:
         return Link("MLflow", "ok", f"{project.tracking_uri}: {describe(project)}")
     except (StepFailed, UserError) as error:
