@@ -1,13 +1,15 @@
 """The main job: data -> ``dvc repro`` -> track; or the same steps on the built-in sample."""
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from .errors import DataUnavailable, StepFailed, UserError
-from .process import git, run_dvc
+from .files import short
+from .process import RESULT, git, run_dvc
 from .project import BuildModel, Project, open_project
 
 if TYPE_CHECKING:
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
     from .tracking.runs import TrackedRun
 
 SAMPLE_ROWS = 800
-RESULT_FILES = ("data.dvc", "dvc.lock", "metrics.json", "params.yaml")
 Say = Callable[[str], None]
 
 
@@ -58,10 +59,11 @@ def run(project: Project, say: Say = print) -> Result:
     if run_dvc(project, "repro").returncode:
         raise StepFailed("dvc repro", "failed for the reason above", "correct that and run again")
     result = _finish(project, say)
-    names = [n for n in RESULT_FILES if git(project.root, "status", "--porcelain", "--", n)]
-    commands = (f"git add {' '.join(names)}", f'git commit -m "Model on {project.raw.name}"')
+    new = [n for n in RESULT if git(project.root, "status", "--porcelain", "-uall", "--", n)]
+    paths = " ".join(shlex.quote(short(project.root / name)) for name in new)
+    command = f'git add {paths} && git commit -m "Result of {project.name} run"'
     changed = pointer.read_bytes() != registered
-    return replace(result, data_changed=changed, to_commit=commands if names else ())
+    return replace(result, data_changed=changed, to_commit=(command,) if new else ())
 
 
 def run_sample(project: Project, say: Say = print) -> Result:

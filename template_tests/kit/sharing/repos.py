@@ -2,14 +2,13 @@
 
 import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from environments import ROOT
 from problems import MADE, make_project
 from solo import BIN, call, commit
-
-from laptop_pricing.kit.project import open_project
 
 SECRET = "hunter2"
 PARTS = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", ".gitattributes")
@@ -29,6 +28,7 @@ stages:
 """
 MAIN = """
 import sys
+from laptop_pricing.kit.errors import ProjectError
 from laptop_pricing.kit.data.preprocess import preprocess
 from laptop_pricing.kit.modeling.train import train
 from laptop_pricing.kit.project import open_project
@@ -38,7 +38,10 @@ from problems import PROBLEMS
 from team.model import build_model
 
 (problem,) = [problem for problem in PROBLEMS if problem.name == "%s"]
-globals()[sys.argv[1]](open_project(problem, build_model), *sys.argv[2:])
+try:
+    print(globals()[sys.argv[1]](open_project(problem, build_model), *sys.argv[2:]))
+except ProjectError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
 """
 MODEL = "from problems import build_plain as build_model\n"
 SETTINGS = {
@@ -88,6 +91,11 @@ def copy_of(project, folder):
     text = config.read_text(encoding="utf-8")
     write(config, text.replace(str(project.root.parent), str(folder)))
     return copy
+
+
+def team(project, *arguments, **environment):
+    """What a user does with the project's command; heavy libraries are loaded."""
+    return call(project.root, sys.executable, "-m", "team", *arguments, **environment)
 
 
 def write(path, text):

@@ -57,9 +57,10 @@ def reproduce(
         try:
             fetch(project, commit, "data/raw", copy.raw.parent)
         except StepFailed as error:
+            problem = f"neither in the DVC cache nor in a remote: {error.problem}"
             ingest = f"{project.name} ingest the same file and {project.name} run"
             remedy = f"add the remote that has the data, or {ingest}"
-            raise DataUnavailable(error.place, error.problem, remedy) from None
+            raise DataUnavailable(error.place, problem, remedy) from None
         _forget(copy)
         say("Reproducing its pipeline: dvc repro -f")
         # --no-commit: the results stay out of the user's cache

@@ -24,11 +24,12 @@ _DIRECTORY = ".dir"
 @contextmanager
 def _dvc(place: str, remedy: str = "") -> Iterator[None]:
     from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
 
     os.environ.update(PATIENCE | dict(os.environ))
     try:
         yield
-    except (DvcException, OSError, sqlite3.Error) as error:
+    except (DvcException, DataIndexDirError, OSError, sqlite3.Error) as error:
         raise StepFailed(place, str(error), remedy) from None
 
 
