@@ -1,4 +1,4 @@
-"""What the tests share: params, a small sample, workspaces."""
+"""What the tests share: params, a small sample, projects."""
 
 import os
 import shutil
@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_limits
 
-from laptop_pricing.data.sample import write_sample
-from laptop_pricing.settings import PARAMS_FILE, Workspace, load_params
+from laptop_pricing.kit.data.sample import write_sample
+from laptop_pricing.kit.params import PARAMS_FILE, load_params
+from laptop_pricing.kit.project import Project
+from laptop_pricing.model import build_model
+from laptop_pricing.problem import PROBLEM
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_ROWS = 400
@@ -49,40 +52,42 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def params():
-    """The project's params, with fewer folds and alphas."""
+    """The project's params, with fewer folds and settings to choose from."""
     params = load_params(ROOT / PARAMS_FILE)
-    few = {"folds": 3, "inner_folds": 2, "seeds": (0,), "alphas": (2.0, 8.0)}
-    train = params.train.model_copy(update=few)
-    return params.model_copy(update={"train": train})
+    model = {
+        name: value[:2] if isinstance(value, list) and name.endswith("s") else value
+        for name, value in params.model.items()
+    }
+    train = params.train.model_copy(update={"folds": 3, "seeds": (0,)})
+    anything = params.preprocess.model_copy(update={"median_target": (1e-9, 1e12)})
+    changes = {"model": model, "train": train, "preprocess": anything}
+    return params.model_copy(update=changes)
 
 
 @pytest.fixture(scope="session")
 def sample_csv(tmp_path_factory):
     """A synthetic raw file. Read only."""
     path = tmp_path_factory.mktemp("sample") / "sample.csv"
-    write_sample(path, SAMPLE_ROWS)
+    write_sample(PROBLEM, path, SAMPLE_ROWS)
     return path
 
 
-@pytest.fixture
-def workspace(tmp_path, sample_csv):
-    """A fresh workspace that holds params.yaml and the sample as raw data."""
-    workspace = Workspace(tmp_path / "project")
-    workspace.raw.parent.mkdir(parents=True)
-    shutil.copyfile(ROOT / PARAMS_FILE, workspace.root / PARAMS_FILE)
-    shutil.copyfile(sample_csv, workspace.raw)
-    return workspace
+def processed(folder, raw_file, params):
+    """A project in a fresh folder in which ``preprocess`` has run on a raw file."""
+    from laptop_pricing.kit.data.preprocess import preprocess
+
+    project = Project(PROBLEM, build_model, folder, given_params=params)
+    project.raw.parent.mkdir(parents=True)
+    shutil.copyfile(raw_file, project.raw)
+    preprocess(project)
+    return project
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, sample_csv, params):
-    """A workspace in which preprocess and train have run on the sample. Read only."""
-    from laptop_pricing.data.preprocess import preprocess
-    from laptop_pricing.modeling.train import train
+    """A project in which preprocess and train have run on the sample. Read only."""
+    from laptop_pricing.kit.modeling.train import train
 
-    workspace = Workspace(tmp_path_factory.mktemp("trained"))
-    workspace.raw.parent.mkdir(parents=True)
-    shutil.copyfile(sample_csv, workspace.raw)
-    preprocess(workspace, params.preprocess)
-    train(workspace, params)
-    return workspace
+    project = processed(tmp_path_factory.mktemp("trained"), sample_csv, params)
+    train(project)
+    return project

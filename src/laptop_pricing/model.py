@@ -1,15 +1,23 @@
-"""The model: any scikit-learn regressor that ``build_model`` gives, unfitted."""
+"""The model: any scikit-learn regressor that ``build_model`` gives, unfitted.
 
-from sklearn.model_selection import GridSearchCV, GroupKFold
+What it needs is imported inside: a quote starts without scikit-learn.
+"""
 
-from .kit.modeling.factor_ridge import FactorRidge
-from .kit.params import Params
+from typing import TYPE_CHECKING, Any
+
 from .kit.problem import Problem
 
+if TYPE_CHECKING:
+    from .kit.params import Params
 
-def build_model(problem: Problem, params: Params) -> GridSearchCV:
+
+def build_model(problem: Problem, params: "Params") -> Any:
     """A Ridge on the logarithm of the target, its penalty chosen by grouped folds."""
-    settings = params.model
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+
+    from .kit.modeling.factor_ridge import FactorRidge
+
+    settings = params.model  # the section `model` of params.yaml
     return GridSearchCV(
         FactorRidge(problem.features, settings["crossed"]),
         {"alpha": settings["alphas"]},

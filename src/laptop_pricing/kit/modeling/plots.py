@@ -168,7 +168,7 @@ def draw_factors(problem: Problem, factors: Optional[pd.DataFrame]) -> Plot:
     if factors is None:
         axes.text(0.5, 0.5, "This model gives no reasons", ha="center", va="center")
         axes.set_axis_off()
-        return figure, pd.DataFrame(columns=["column", *SHARES])
+        return figure, pd.DataFrame(columns=["name", *SHARES])
     order = factors.apply(np.log).abs().mean().sort_values(kind="stable").index
     shares = factors[order].quantile(list(SHARES.values())).T.set_axis(list(SHARES), axis=1)
     for y, (low, q1, middle, q3, high) in enumerate(shares.itertuples(index=False)):
@@ -185,7 +185,7 @@ def draw_factors(problem: Problem, factors: Optional[pd.DataFrame]) -> Plot:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"x{value:g}"))
-    return figure, shares.reset_index(names="column")
+    return figure, shares[::-1].reset_index(names="name")  # "field" is a column of DVC's own
 
 
 def draw_offers(calibration: Mapping[str, Any], predicted: pd.Series) -> Plot:

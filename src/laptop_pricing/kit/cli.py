@@ -1,0 +1,609 @@
+"""The commands. Each parses its arguments, calls one function and prints what it found.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+import contextlib
+import difflib
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from .console import ask_for, at_terminal, how_to_open, print_quote, print_summary, say, warn
+from .errors import DataUnavailable, ProjectError, StepFailed, UserError
+from .files import short
+from .problem import Failure, Problem
+from .project import BuildModel, Project, open_project
+
+
+@dataclass(frozen=True)
+class Team:
+    """What a team's half gives to the commands."""
+
+    problem: Problem
+    build_model: BuildModel
+    trusted: tuple[str, ...] = ()
+    add_routes: Optional[Callable[..., None]] = None
+
+    def open(self, environment: bool = True) -> Project:
+        project = open_project(self.problem, self.build_model, trusted=self.trusted)
+        if environment:
+            project.load_environment()
+        return project
+
+
+class _Target(str, Enum):
+    """Where a version can be promoted to."""
+
+    stag = "stag"
+    prod = "prod"
+
+
+_STYLE: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
+_COMMAND = "NAME_OF_COMMAND"
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=f"From a raw table to a served model.\n\nStart with: {_COMMAND} run",
+    **_STYLE,
+)
+connect = typer.Typer(**_STYLE)
+app.add_typer(connect, name="connect", help="Connect to the team's storage and servers.")
+
+
+def make_cli(
+    problem: Problem,
+    build_model: BuildModel,
+    trusted: tuple[str, ...] = (),
+    add_routes: Optional[Callable[..., None]] = None,
+) -> Callable[[], None]:
+    """The command line of a project, as a function without arguments.
+
+    Parameters
+    ----------
+    trusted
+        Types of the team's own that a model file may hold.
+    add_routes
+        ``add_routes(router, bundle, version)`` adds to the REST API.
+    """
+    team = Team(problem, build_model, trusted, add_routes)
+
+    def main() -> None:
+        root = typer.main.get_command(app)
+        _name_command(root, problem.name)
+        fields = "\n".join(
+            f"  {c.name}: {c.description.lower()}, {c.rule}" for c in problem.features
+        )
+        quote_help = root.commands["quote"]  # type: ignore[attr-defined]
+        told = " ".join(f'{name}="{value}"' for name, value in problem.example.items())
+        quote_help.help += f"\n\n\b\nFields:\n{fields}"
+        quote_help.epilog = f"Example: {problem.name} quote {told} --margin 0.2"
+        _run(lambda: root(obj=team, prog_name=problem.name))
+
+    return main
+
+
+def _name_command(command: Any, name: str) -> None:
+    for attribute in ("help", "epilog"):
+        text = getattr(command, attribute)
+        setattr(command, attribute, text and text.replace(_COMMAND, name))
+    for sub in getattr(command, "commands", {}).values():
+        _name_command(sub, name)
+
+
+def _run(command: Callable[[], object]) -> None:
+    """Exit code 0: done, 1: failed, 2: the user's mistake."""
+    for stream in (sys.stdout, sys.stderr):  # a console of another code page is no reason to fail
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        command()
+    except ProjectError as error:
+        _fail(error, 2 if isinstance(error, UserError) else 1)
+    except OSError as error:
+        name = re.sub(r"\.([^/\\]+)\.\d+\.part$", r"\1", str(error.filename or ""))
+        full = error.errno == errno.ENOSPC
+        remedy = "make room and try again" if full else "is it open elsewhere?"
+        _fail(StepFailed(name, error.strerror or str(error), remedy), 1)
+
+
+def _fail(error: ProjectError, code: int) -> None:
+    text = str(error).replace(f"{Path.cwd()}{os.sep}", "")  # paths as the user would type them
+    typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {text}", err=True)
+    sys.exit(code)
+
+
+def _example(command: str) -> str:
+    return f"Example: {_COMMAND} {command}"
+
+
+def _output(team: Team, path: Path) -> Path:
+    """`path` as one to write to, outside what the pipeline owns."""
+    owned: tuple[Path, ...] = ()
+    with contextlib.suppress(UserError):
+        owned = team.open(environment=False).owned
+    if any(path.resolve().is_relative_to(folder) for folder in owned):
+        raise UserError(path, "lies in a folder that the pipeline writes", "name another output")
+    if path.is_dir():
+        raise UserError(path, "found a folder; expected the name of a file to write")
+    return path
+
+
+@app.command(epilog=_example("run"))
+def run(
+    ctx: typer.Context,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Use the built-in synthetic sample, in .scratch/.")
+    ] = False,
+) -> None:
+    """Do the whole job, from the data to a tracked model.
+
+    Gets the data if there is none, runs dvc repro, tracks the result and sums it up. Exit code 1
+    if the success criteria of params.yaml are missed, or the result could not be tracked.
+    """
+    from . import workflow
+    from .modeling.gate import criteria
+
+    project = ctx.obj.open()
+    result = None
+    if not sample:
+        try:
+            result = workflow.run(project, say)
+        except DataUnavailable as error:
+            if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+                raise
+            warn([error])
+            typer.echo(
+                "The data cannot be had, so the same steps run on the built-in synthetic sample. "
+                f"With a copy of the file: {project.name} ingest PATH, then {project.name} run",
+                err=True,
+            )
+    sample = result is None
+    result = result or workflow.run_sample(project, say)
+    print_summary(project, result, sample)
+    if sample:
+        return
+    if not all(c.met for c in criteria(result.metrics, project.params)):
+        raise StepFailed("params.yaml: criteria", "the success criteria are missed")
+    if not result.tracked:
+        raise StepFailed("", "the model is there, but its run is not tracked")
+
+
+@app.command(epilog=_example("ingest https://example.org/data.csv"))
+def ingest(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Argument(help="https:// URL, s3://bucket/key, or a path.")],
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Accept less than half of the rows there are now.")
+    ] = False,
+) -> None:
+    """Fetch the dataset, check it, and only then replace data/raw."""
+    from .data.ingest import ingest
+
+    project = ctx.obj.open()
+    found = ingest(project, source, shrink)
+    typer.echo(f"{short(project.raw)}: {found['rows']} rows, md5 {found['md5']}")
+
+
+@app.command(epilog=_example("preprocess"))
+def preprocess(ctx: typer.Context) -> None:
+    """Clean data/raw into data/processed. A step of dvc repro."""
+    from .data.preprocess import preprocess
+
+    project = ctx.obj.open()
+    found = preprocess(project)
+    typer.echo(
+        f"{found['rows']} rows: {found['rejected']} rejected, {found['duplicates']} duplicates, "
+        f"{found['kept']} kept in {short(project.processed)}"
+    )
+    warn(f"{text}: {n} kept" for text, n in found["doubts"].items() if n)
+
+
+@app.command(epilog=_example("train"))
+def train(ctx: typer.Context) -> None:
+    """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
+    from .modeling.train import train
+
+    for name, figure in train(ctx.obj.open())["cv"].items():
+        digits = 2 if name in ("R2", "MAPE") else 0
+        typer.echo(f"{name:<5}{figure['mean']:,.{digits}f} ± {figure['sd']:,.{digits}f}")
+
+
+@app.command(epilog=_example("track"))
+def track(ctx: typer.Context) -> None:
+    """Log the result as an MLflow run, once.
+
+    Model, metrics, plots, dataset and params go to MLFLOW_TRACKING_URI, or to a local database.
+    """
+    from .tracking.runs import track
+
+    project = ctx.obj.open()
+    tracked = track(project)
+    said = "new run" if tracked.new else "this result has its run already:"
+    typer.echo(f"{said} {tracked.run_id} in {tracked.experiment}")
+    for line in how_to_open(project, tracked):
+        typer.echo(f"Look at it: {line}")
+
+
+@app.command(epilog=_example("reproduce HEAD~1"))
+def reproduce(
+    ctx: typer.Context,
+    revision: Annotated[str, typer.Argument(help="A commit, branch or tag.")] = "HEAD",
+) -> None:
+    """Run a commit's pipeline again, and compare with what it promises.
+
+    In a temporary folder, with that commit's code and data. Exit code 1 if dvc.lock or
+    metrics.json come out differently.
+    """
+    from .sharing.reproduce import reproduce
+
+    same = reproduce(ctx.obj.open(), revision, say, lambda text: warn([text]))
+    typer.echo(f"identical: {same}")
+
+
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")]
+
+
+@connect.command("s3", epilog=_example("connect s3 acme-data --profile acme"))
+def connect_s3(
+    ctx: typer.Context,
+    bucket: Annotated[str, typer.Argument(help="Name of the bucket, without s3://")],
+    prefix: Annotated[str, typer.Option(help="Folder of DVC's objects in it.")] = "dvc",
+    profile: Annotated[
+        Optional[str], typer.Option(help="Profile of the AWS command line tool.")
+    ] = None,
+    endpoint_url: Annotated[
+        Optional[str], typer.Option(help="Address of an S3 storage that is not Amazon's.")
+    ] = None,
+    dry_run: _DryRun = False,
+) -> None:
+    """Keep data and models in an S3 bucket.
+
+    Without --profile and without keys that the AWS tools know, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY are read from the environment, or asked for.
+    """
+    from .sharing.connect import aws_keys, s3_settings
+
+    project = ctx.obj.open(environment=False)
+    settings = s3_settings(bucket, prefix, profile, endpoint_url)
+    if not dry_run:
+        settings = s3_settings(bucket, prefix, profile, endpoint_url, aws_keys(profile))
+    _connect(settings, project, dry_run)
+
+
+@connect.command("dagshub", epilog=_example("connect dagshub acme/project"))
+def connect_dagshub(
+    ctx: typer.Context,
+    repository: Annotated[str, typer.Argument(metavar="OWNER/REPO")],
+    dry_run: _DryRun = False,
+) -> None:
+    """Keep data, models and experiments in a DagsHub repository.
+
+    The access token is read from DAGSHUB_USER_TOKEN, or asked for.
+    """
+    from .sharing.connect import ask, dagshub_settings
+    from .tracking.hub import find_user, host
+
+    project = ctx.obj.open()
+    user, token = "USER", ""
+    if not dry_run:
+        token = ask("DAGSHUB_USER_TOKEN", "DagsHub access token")
+        user = find_user(repository, token)
+    _connect(dagshub_settings(repository, user, token, host()), project, dry_run)
+
+
+def _connect(settings: Any, project: Project, dry_run: bool) -> None:
+    from .sharing import storage
+    from .sharing.connect import all_or_nothing, apply
+    from .sharing.doctor import check_remote
+
+    for setting in settings:
+        if setting.value or dry_run:
+            value = "(secret)" if setting.secret else setting.value or "(taken out)"
+            typer.echo(f"{setting.file}: {setting.name} = {value}")
+    if dry_run:
+        typer.echo("Nothing was written.")
+        return
+    with all_or_nothing(project):
+        apply(settings, project)
+        say("Trying the storage")
+        link = check_remote(storage.open_repo(project), project.name)
+        if link.state == "broken":
+            raise StepFailed("", f"{link.found}; {link.fix}", "nothing was changed")
+    typer.echo(f"{link.found}\nNext: commit .dvc/config, then dvc push; or dvc pull")
+
+
+@app.command(epilog=_example("doctor --json"))
+def doctor(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs to read.")] = False,
+    mend: Annotated[
+        bool, typer.Option("--repair", help="First upload what the remote lacks or has corrupt.")
+    ] = False,
+) -> None:
+    """Check every link of the chain, from Python to storage and servers.
+
+    Says what to do about each that is not whole. Reads every object of cache and remote. Exit code
+    1 if a link is broken.
+    """
+    import json
+    from dataclasses import asdict
+
+    from .sharing import storage
+    from .sharing.doctor import examine
+
+    project = ctx.obj.open()
+    if mend:
+        uploaded = storage.repair_remote(storage.open_repo(project))
+        typer.echo(f"{uploaded} objects uploaded to the remote", err=True)
+    links = []
+    for link in examine(project):
+        links.append(link)
+        color = {"ok": "green", "warning": "yellow", "broken": "red"}[link.state]
+        fix = f" -> {link.fix}" if link.fix else ""
+        if not as_json:
+            state = typer.style(f"{link.state:<8}", fg=color)
+            typer.echo(f"{state} {link.name}: {link.found}{fix}")
+    if as_json:
+        typer.echo(json.dumps([asdict(link) for link in links], indent=2))
+    if any(link.state == "broken" for link in links):
+        sys.exit(1)
+
+
+@app.command(epilog=_example("dataset"))
+def dataset(ctx: typer.Context) -> None:
+    """Register the current dataset for the branch one is on.
+
+    On the MLflow server, and on DagsHub also as a datasource. A notebook gets it by
+    kit.tracking.datasets.load_dataset(project).
+    """
+    from .tracking.datasets import register_dataset
+
+    entry = register_dataset(ctx.obj.open())
+    said = "registered" if entry.new else "registered already"
+    typer.echo(f"{said}: md5 {entry.md5} for branch {entry.branch}, run {entry.run_id}")
+
+
+@app.command(epilog=_example("register"))
+def register(ctx: typer.Context) -> None:
+    """Make the committed result a version of the registered model, with the alias devl.
+
+    Tracks it first if need be. The version names its run, commit, data and model; its description
+    is the model card.
+    """
+    from .tracking.promotion import register_result
+
+    project = ctx.obj.open()
+    typer.echo(f"version {register_result(project)} of {project.name}: alias devl")
+    _print_holders(project)
+
+
+@app.command(epilog=_example("promote --to stag"))
+def promote(
+    ctx: typer.Context,
+    to: Annotated[_Target, typer.Option(help="The alias that a version is to have.")],
+    version: Annotated[
+        Optional[int], typer.Option(min=1, help="By default the one of the alias before.")
+    ] = None,
+    force: Annotated[
+        str, typer.Option(metavar="REASON", help="Promote against the gate; kept as a tag.")
+    ] = "",
+) -> None:
+    """Let stag or prod mean a version that passes the gate.
+
+    The gate: the success criteria, no plain model that is better, and no worse than the alias's
+    holder on the same held-out rows by more than promote.tolerance. The way back is --version: what
+    held an alias may have it again.
+    """
+    from .tracking.promotion import promote
+
+    project = ctx.obj.open()
+    found = promote(project, to.value, version and str(version), force.strip())
+    warn(found.objections)
+    if found.comparison:
+        typer.echo(
+            f"MAPE on the hold-out {found.comparison.champion['MAPE']:.4f} -> "
+            f"{found.comparison.candidate['MAPE']:.4f}"
+        )
+    said = " has had it before: back without the gate" if found.back else ""
+    said = said if found.new else " has it already"
+    typer.echo(f"{to.value}: version {found.version}{said}")
+    _print_holders(project)
+
+
+@app.command(epilog=_example("versions"))
+def versions(ctx: typer.Context) -> None:
+    """Say which version each alias means, as a table in Markdown."""
+    _print_holders(ctx.obj.open())
+
+
+def _print_holders(project: Project) -> None:
+    from .tracking.promotion import holders
+
+    typer.echo("| alias | version | MAPE | commit | data |\n|---|---|---|---|---|")
+    for h in holders(project):
+        typer.echo(f"| {h.alias} | {h.version} | {h.MAPE} | {h.commit[:7]} | {h.data_md5[:7]} |")
+
+
+@app.command(epilog=_example("report --base stag -o report.md"))
+def report(
+    ctx: typer.Context,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="Markdown to write.")
+    ],
+    base: Annotated[
+        Optional[str],
+        typer.Option(help="The branch that the change is for; by default stag, else main."),
+    ] = None,
+    plot_url: Annotated[
+        str, typer.Option(help="Where readers find the plot, if not beside the report.")
+    ] = "",
+) -> None:
+    """Write what a reviewer wants to know: data, params, the model against the base's.
+
+    Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
+    """
+    from .sharing.report import report
+
+    found = report(ctx.obj.open(), base, _output(ctx.obj, output), plot_url)
+    typer.echo(f"{output}: {'promote' if found.promote else 'do not promote'}")
+    warn(found.objections)
+
+
+@app.command(epilog=_example("predict cases.csv -o predicted.csv"))
+def predict(
+    ctx: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="CSV or Parquet; raw or clean names and spelling.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="CSV or Parquet to write.")
+    ],
+) -> None:
+    """Predict the rows of a file.
+
+    OUT has the columns of IN, the prediction, and the ends of its 90 % interval.
+    """
+    from .modeling.predict import predict_file
+
+    problem = ctx.obj.problem
+    predictions, warnings = predict_file(ctx.obj.open(), source, _output(ctx.obj, output))
+    warn(warnings)
+    middle = f"median {problem.target.name} {predictions.iloc[:, 0].median():,.0f}"
+    typer.echo(f"{output}: {len(predictions)} {problem.items}, {middle} {problem.target.unit}")
+
+
+@app.command(epilog=_example("sample sample.csv --rows 1000"))
+def sample(
+    ctx: typer.Context,
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="CSV to write.")],
+    rows: Annotated[int, typer.Option(min=1, max=10_000_000)] = 1000,
+    seed: Annotated[Optional[int], typer.Option(min=0, max=2**32 - 1)] = None,
+) -> None:
+    """Write synthetic rows, to try things out.
+
+    They have the raw file's columns and spelling.
+    """
+    from .data.sample import SEED, write_sample
+
+    problem = ctx.obj.problem
+    write_sample(problem, _output(ctx.obj, output), rows, SEED if seed is None else seed)
+    typer.echo(f"{output}: {rows} synthetic {problem.items}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def quote(
+    ctx: typer.Context,
+    answers: Annotated[Optional[list[str]], typer.Argument(metavar="FIELD=VALUE ...")] = None,
+    margin: Annotated[
+        Optional[float],
+        typer.Option(min=0, max=0.95, help="Wanted share of the selling price: shows offers."),
+    ] = None,
+    risk: Annotated[
+        Optional[float],
+        typer.Option(min=0.01, max=0.99, help="Accepted share of deals that miss the margin."),
+    ] = None,
+) -> None:
+    """Predict one case: with its 90 % interval, and what raised or lowered it.
+
+    What is not known may be left out where there is a default. At a terminal, and without any
+    field, it asks for each.
+    """
+    from .modeling.bundle import load_bundle
+    from .modeling.quote import quote_rows
+
+    problem = ctx.obj.problem
+    if risk is not None and margin is None:
+        raise UserError("--risk", "found no --margin", "give both, or --margin alone")
+    if not answers and at_terminal():
+        cells = {column.name: ask_for(column) for column in problem.features}
+    else:
+        cells = _cells(problem, answers or [])
+    row, failures = problem.read_row(cells)
+    if failures:
+        missing = [failure.field for failure in failures if failure.found == "nothing"]
+        told = [_hint(problem, f, cells) for f in failures if f.found != "nothing"]
+        told += [f"missing: {', '.join(missing)}"] if missing else []
+        raise UserError("", "; ".join(told), f"{problem.name} quote --help lists the fields")
+    project = ctx.obj.open(environment=False)
+    bundle = load_bundle(project.models, problem, project.trusted)
+    (found,) = quote_rows(problem, bundle, [row], margin, risk)
+    warn(found.warnings)
+    print_quote(problem, row, found, margin)
+
+
+def _cells(problem: Problem, answers: list[str]) -> dict[str, str]:
+    cells: dict[str, str] = {}
+    for answer in answers:
+        name, equals, value = answer.partition("=")
+        name = name.strip().lstrip("-").replace("-", "_")
+        if not equals:
+            raise UserError(answer, "expected FIELD=VALUE", f"such as {problem.names[0]}=...")
+        if name in cells:
+            raise UserError(name, "found twice", "give it once")
+        cells[name] = value
+    return cells
+
+
+def _hint(problem: Problem, failure: Failure, cells: dict[str, str]) -> str:
+    """A failure in words, with what was probably meant."""
+    allowed = {c.name: c.allowed for c in problem.features}
+    word, choices = cells.get(failure.field, ""), allowed.get(failure.field, ())
+    if failure.field not in allowed:
+        word, choices = failure.field, problem.names
+    folded = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(word.casefold(), folded, 1)
+    return f"{failure}; did you mean {folded[near[0]]}?" if near else str(failure)
+
+
+@app.command(epilog=_example("serve --port 8000"))
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8000,
+    model: Annotated[
+        Optional[str],
+        typer.Option(help="Folder of a bundle, or models:/NAME@prod; by default models/."),
+    ] = None,
+) -> None:
+    """Answer quotes over HTTP: the REST API.
+
+    Asks for a key where the environment or .env sets one; see docs/api.md.
+    """
+    from .serving.server import build_app, open_port, run_server
+
+    team, project = ctx.obj, None
+    with contextlib.nullcontext() if model is None else contextlib.suppress(UserError):
+        project = team.open()  # a container has the bundle alone
+    app, origin = build_app(team, model or project.models, project)
+    run_server(app, origin, open_port(host, port))
+
+
+@app.command(epilog=_example("form --api http://127.0.0.1:8000"))
+def form(
+    ctx: typer.Context,
+    api: Annotated[str, typer.Option(help="Address of the REST API.")] = "http://127.0.0.1:8000",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+) -> None:
+    """Show the web form, which asks the REST API.
+
+    Needs a running server (serve), and its key in the environment or .env; see docs/form.md.
+    """
+    from .serving.server import run_form
+
+    team = ctx.obj
+    if not re.match(r"https?://[^/]", api):
+        raise UserError("--api", f"found {api}; expected an address", "http://127.0.0.1:8000")
+    with contextlib.suppress(UserError):  # without a project the environment alone counts
+        team.open()
+    run_form(team.problem, api, host, port)

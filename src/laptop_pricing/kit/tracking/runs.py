@@ -1,0 +1,165 @@
+"""The project's result -> an MLflow run, by calls that servers from 2.7 on understand."""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..data.preprocess import SUMMARY_FILE
+from ..data.table import GROUP, KEY
+from ..errors import UserError
+from ..files import checksum
+from ..modeling.bundle import METADATA_FILE, Bundle, load_bundle
+from ..modeling.evaluate import summarise
+from ..modeling.train import read_processed
+from ..process import git
+from ..project import Project
+from . import flavor
+from .datasets import data_source, dataset_input
+from .registry import BUNDLE_FOLDER, COPY_TAG, MODEL_FOLDER, RESULT_TAG, copy_sha256
+from .server import experiment, logged_run, open_client
+
+_LOGGED = r"cv|holdout|interval|baselines_.*_mean"
+_MOST = 500  # letters of a param's value, on old servers
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """Where the result is tracked, and whether this call put it there."""
+
+    run_id: str
+    experiment: str
+    experiment_id: str
+    uri: str
+    new: bool
+
+
+def track(project: Project) -> TrackedRun:
+    """Log params, metrics, dataset, plots and model as one finished MLflow run, once per result.
+
+    Results are told apart by the SHA-256 of metadata.json, which names the model's own and holds
+    its metrics: the same model evaluated in another way is another result. A run that was begun
+    and not ended well is marked as failed, and a later call logs again.
+
+    Raises
+    ------
+    UserError
+        If there is no result to track.
+    """
+    bundle = load_bundle(project.models, project.problem, project.trusted)
+    table, summary = read_processed(project)
+    for made in (project.figures, project.plots, project.metrics):
+        if not made.exists():
+            raise UserError(made, "not there", "run dvc repro")
+    name, uri, metadata = project.params.track.experiment, project.tracking_uri, bundle.metadata
+    sha256 = checksum(project.models / METADATA_FILE, "sha256")
+    tags = _tags(project) | {RESULT_TAG: sha256, "model_sha256": bundle.sha256}
+    with open_client(project, "not tracked", f"run {project.name} track later") as client:
+        at = experiment(client, project, name)
+        query = f"tags.{RESULT_TAG} = '{sha256}' and attributes.status = 'FINISHED'"
+        if known := client.search_runs([at], query, max_results=1):
+            return TrackedRun(known[0].info.run_id, name, at, uri, new=False)
+        run = {"tags": tags, "run_name": f"{metadata['model']}-{bundle.sha256[:8]}"}
+        with logged_run(client, at, **run) as run_id:
+            _log_figures(client, run_id, metadata["metrics"], _params(metadata))
+            counts = {"num_rows": summary["rows"], "num_kept": summary["kept"]}
+            columns, told = table.drop(columns=[GROUP, KEY]), ("mlflow.data.context", "train")
+            data = dataset_input(project, columns, summary["raw_md5"], counts, told)
+            client.log_inputs(run_id, [data])
+            for folder in (project.figures, project.plots):
+                client.log_artifacts(run_id, str(folder), f"plots/{folder.name}")
+            for file in (project.metrics, project.processed / SUMMARY_FILE):
+                client.log_artifact(run_id, str(file))
+            client.log_artifacts(run_id, str(project.models), BUNDLE_FOLDER)
+            with tempfile.TemporaryDirectory() as temporary:
+                copy = Path(temporary) / MODEL_FOLDER
+                _save_copy(project, bundle, table, copy)
+                client.set_tag(run_id, COPY_TAG, copy_sha256(copy))
+                client.log_artifacts(run_id, str(copy), MODEL_FOLDER)
+    return TrackedRun(run_id, name, at, uri, new=True)
+
+
+def log_scores(project: Project, name: str, folds: pd.DataFrame) -> str:
+    """Log how a model did in an exploration: one finished run without a model.
+
+    Parameters
+    ----------
+    name
+        The run's. It goes to the project's experiment with ``-notebooks`` behind the name.
+    folds
+        From :func:`~..modeling.evaluate.cross_validate`.
+
+    Returns
+    -------
+    str
+        The run's id.
+    """
+    with open_client(project, "not logged", "run the cell again later") as client:
+        at = experiment(client, project, f"{project.params.track.experiment}-notebooks")
+        with logged_run(client, at, run_name=name) as run_id:
+            _log_figures(client, run_id, {"cv": summarise(folds)}, {})
+    return run_id
+
+
+def _log_figures(
+    client: Any, run_id: str, metrics: Mapping[str, Any], params: Mapping[str, Any]
+) -> None:
+    """Metrics of cross-validation under their plain names, the others under ``holdout_R2``."""
+    from mlflow.entities import Metric, Param
+    from mlflow.utils.time import get_current_time_millis
+
+    now, flat = get_current_time_millis(), _flat(metrics, "_")
+    client.log_batch(
+        run_id,
+        metrics=[
+            Metric(re.sub("^cv_|(?<=^baseline)s|_mean$", "", name), value, now, 0)
+            for name, value in flat.items()
+            if re.match(_LOGGED, name)
+        ],
+        params=[Param(name, str(value)[:_MOST]) for name, value in params.items()],
+    )
+
+
+def _flat(nested: Mapping[str, Any], separator: str) -> dict[str, Any]:
+    return pd.json_normalize(dict(nested), sep=separator).to_dict("records")[0]
+
+
+def _params(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The model, what a search chose, and params.yaml under names such as ``train.folds``."""
+    facts = {"model": metadata["model"], "data_md5": metadata["data_md5"]}
+    facts |= {"holdout_rule": metadata["holdout"]["rule"]}
+    return facts | _flat({**metadata["params"], **metadata["chosen"]}, ".")
+
+
+def _save_copy(project: Project, bundle: Bundle, table: pd.DataFrame, folder: Path) -> None:
+    """The bundle in MLflow's format, for whoever has this package installed: data, not code."""
+    import mlflow.pyfunc
+    from mlflow.models import infer_signature
+
+    example = table[list(project.problem.names)].head(3).reset_index(drop=True)
+    library = packages_distributions().get(type(bundle.model).__module__.partition(".")[0], [])
+    versions = bundle.metadata["versions"] | {name: version(name) for name in library[:1]}
+    mlflow.pyfunc.save_model(
+        str(folder),
+        loader_module=flavor.__name__,
+        data_path=str(project.models),
+        signature=infer_signature(example, bundle.predict(example)),
+        input_example=example,
+        pip_requirements=[f"{name}=={number}" for name, number in versions.items()],
+    )
+
+
+def _tags(project: Project) -> dict[str, str]:
+    """What ties the run to code and data."""
+    root, lock = project.root, project.root / "dvc.lock"
+    tags = {"data_source": data_source(project)}
+    if commit := git(root, "rev-parse", "HEAD"):
+        tags["mlflow.source.git.commit"] = commit
+        tags["git_clean"] = str(not git(root, "status", "--porcelain")).lower()
+        tags["git_branch"] = git(root, "rev-parse", "--abbrev-ref", "HEAD")
+    return tags | ({"dvc_lock_md5": checksum(lock, "md5")} if lock.is_file() else {})
