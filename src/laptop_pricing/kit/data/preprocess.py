@@ -1,62 +1,38 @@
-"""The step ``preprocess``: data/raw -> data/processed.
-
-Nothing is coerced and nothing is dropped in silence: rows that break a rule go to rejected.csv with
-their reason, exact duplicates are removed and counted, doubtful rows are kept and counted.
-"""
+"""The step ``preprocess``: data/raw -> data/processed. Nothing is coerced or dropped in silence."""
 
 import csv
 from typing import Any
 
 from ..errors import UserError
 from ..files import atomic_path, checksum, short, write_json, write_text
+from ..problem import Failure
 from ..project import Project
 from .read import read_dataset
 from .split import raw_key
 from .table import GROUP, KEY, doubts, validate
 
-TABLE_FILE = "table.parquet"
-REJECTED_FILE = "rejected.csv"
+TABLE_FILE = "table.parquet"  # the distinct good rows; the index is the position in the raw file
+REJECTED_FILE = "rejected.csv"  # row, column, value, rule
 SUMMARY_FILE = "summary.json"
 
 
 def preprocess(project: Project) -> dict[str, Any]:
-    """Clean the raw dataset.
+    """Set bad rows aside, remove exact duplicates, count doubtful rows; gives summary.json.
 
-    Writes to data/processed: ``table.parquet`` (the distinct rows, typed; ``key``, the features as
-    found, and ``group``, the number of the set of equal features; the index ``row`` is the position
-    in the raw file), ``rejected.csv`` (row, column, value, rule) and ``summary.json``.
-
-    Returns
-    -------
-    dict
-        The content of summary.json: counts of ``rows``, ``rejected``, ``duplicates``, ``kept``,
-        ``groups`` and ``doubts`` (by warning), and ``raw_md5``.
-
-    Raises
-    ------
-    UserError
-        If the raw file is not the expected one, or more than ``max_rejected`` of its rows break a
-        rule. rejected.csv is written nevertheless.
+    More than ``max_rejected`` bad rows are an error, and rejected.csv is written nevertheless.
     """
-    problem, params = project.problem, project.params.preprocess
+    problem, params, folder = project.problem, project.params.preprocess, project.processed
     text = read_dataset(project.raw, problem, params.median_target)
     table, failures = validate(text, problem.columns, problem.rules)
-    folder = project.processed
     # Quoted throughout, since Python's versions differ in which cells they quote by themselves.
     lines = failures.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     write_text(folder / REJECTED_FILE, lines)
-
     rejected = len(text) - len(table)
     if rejected > params.max_rejected * len(text):
-        first = failures.iloc[0]
-        cell = f"{first['column']} {first['value']!r}" if first["column"] else "the row"
-        raise UserError(
-            short(project.raw),
-            f"{rejected} of {len(text)} rows rejected, more than "
-            f"preprocess.max_rejected = {params.max_rejected:g}; the first is row {first['row']}: "
-            f"found {cell}; expected {first['rule']}",
-            f"see {short(folder / REJECTED_FILE)}",
-        )
+        row, column, value, rule = failures.iloc[0]
+        found = f"{rejected} of {len(text)} rows rejected, more than preprocess.max_rejected = "
+        found += f"{params.max_rejected:g}; row {row}: {Failure(column, repr(value), rule)}"
+        raise UserError(short(project.raw), found, f"see {short(folder / REJECTED_FILE)}")
 
     duplicated = table.duplicated()
     table = table[~duplicated].rename_axis("row")

@@ -1,8 +1,4 @@
-"""Which rows are held out, and which rows a fold may see.
-
-Rows are grouped by all features together, since a dataset may list one thing more than once and a
-copy in the training part would give the answer away.
-"""
+"""Which rows are held out, and which rows a fold may see: no copy on the other side."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -29,25 +25,17 @@ def is_held_out(keys: pd.Series) -> pd.Series:
 
     New rows never move old ones, and equal rows are never on both sides.
     """
-
-    def held_out(key: str) -> bool:
-        digest = hashlib.sha256(f"{HOLDOUT_RULE}|{key}".encode()).hexdigest()
-        return int(digest[:8], 16) % 100 < HOLDOUT_PERCENT
-
-    return pd.Series([held_out(key) for key in keys], index=keys.index, dtype=bool)
+    digests = (hashlib.sha256(f"{HOLDOUT_RULE}|{key}".encode()).hexdigest() for key in keys)
+    held_out = [int(digest[:8], 16) % 100 < HOLDOUT_PERCENT for digest in digests]
+    return pd.Series(held_out, keys.index, dtype=bool)
 
 
 def grouped_folds(
     groups: pd.Series, folds: int, seeds: Sequence[int]
 ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
-    """Cross-validation folds with no group on both sides, drawn once per seed.
+    """Folds with no group on both sides, drawn once per seed.
 
-    Yields
-    ------
-    seed, fold
-        Numbers.
-    train, test
-        Positions of the rows.
+    Yields the numbers of seed and fold, and the positions of the training and of the test rows.
     """
     for seed in seeds:
         splitter = GroupKFold(n_splits=folds, shuffle=True, random_state=seed)

@@ -20,19 +20,9 @@ _ADDED = "registered_model_meta"  # by MLflow, to a local copy that it loads
 def register(
     project: Project, run_id: str, name: str, description: str = "", tags: Mapping[str, str] = {}
 ) -> str:
-    """Make the model of a run that ``track`` made a version of the registered model `name`.
+    """Make the model of a run of ``track`` a version of the registered model `name`: its number.
 
-    A run has one version: one that is there already gets what it lacks.
-
-    Parameters
-    ----------
-    description
-        Markdown.
-
-    Returns
-    -------
-    str
-        The version.
+    A run has one version: what is there already gets what it lacks. The description is Markdown.
     """
     remedy = "the run itself is safe; try again later"
     with open_client(project, "not registered", remedy) as client:
@@ -72,13 +62,7 @@ def find_version(project: Project, name: str, alias: str) -> tuple[str, str]:
 
 
 def fetch_bundle(project: Project, name: str, alias: str, folder: Path) -> tuple[str, Path]:
-    """Download the bundle of the version that an alias means now to below `folder`.
-
-    Returns
-    -------
-    version, bundle
-        The bundle is the one that was tracked.
-    """
+    """The version that an alias means now, and its bundle as it was tracked, below `folder`."""
     version, run_id = find_version(project, name, alias)
     with open_client(project, f"{name}@{alias} not fetched", "try again later") as client:
         run = client.get_run(run_id)

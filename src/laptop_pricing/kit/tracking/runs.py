@@ -3,10 +3,9 @@
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -19,17 +18,16 @@ from ..modeling.evaluate import summarise
 from ..modeling.train import read_processed
 from ..process import git
 from ..project import Project
-from . import flavor
 from .datasets import data_source, dataset_input
+from .flavor import _load_pyfunc
 from .registry import BUNDLE_FOLDER, COPY_TAG, MODEL_FOLDER, RESULT_TAG, copy_sha256
 from .server import experiment, logged_run, open_client
 
-_LOGGED = r"cv|holdout|interval|baselines_.*_mean"
+_LOGGED = "cv|holdout|interval|baselines_.*_mean"
 _MOST = 500  # letters of a param's value, on old servers
 
 
-@dataclass(frozen=True)
-class TrackedRun:
+class TrackedRun(NamedTuple):
     """Where the result is tracked, and whether this call put it there."""
 
     run_id: str
@@ -45,11 +43,6 @@ def track(project: Project) -> TrackedRun:
     Results are told apart by the SHA-256 of metadata.json, which names the model's own and holds
     its metrics: the same model evaluated in another way is another result. A run that was begun
     and not ended well is marked as failed, and a later call logs again.
-
-    Raises
-    ------
-    UserError
-        If there is no result to track.
     """
     bundle = load_bundle(project.models, project.problem, project.trusted)
     table, summary = read_processed(project)
@@ -64,12 +57,13 @@ def track(project: Project) -> TrackedRun:
         query = f"tags.{RESULT_TAG} = '{sha256}' and attributes.status = 'FINISHED'"
         if known := client.search_runs([at], query, max_results=1):
             return TrackedRun(known[0].info.run_id, name, at, uri, new=False)
-        run = {"tags": tags, "run_name": f"{metadata['model']}-{bundle.sha256[:8]}"}
-        with logged_run(client, at, **run) as run_id:
-            _log_figures(client, run_id, metadata["metrics"], _params(metadata))
-            counts = {"num_rows": summary["rows"], "num_kept": summary["kept"]}
-            columns, told = table.drop(columns=[GROUP, KEY]), ("mlflow.data.context", "train")
-            data = dataset_input(project, columns, summary["raw_md5"], counts, told)
+        run_name = f"{metadata['model']}-{bundle.sha256[:8]}"
+        with logged_run(client, at, tags=tags, run_name=run_name) as run_id:
+            params = {name: metadata[name] for name in ("model", "data_md5")}
+            params |= {"holdout_rule": metadata["holdout"]["rule"]} | metadata["chosen"]
+            _log_figures(client, run_id, metadata["metrics"], params, metadata["params"])
+            columns = table.drop(columns=[GROUP, KEY])
+            data = dataset_input(project, columns, summary["raw_md5"], "train")
             client.log_inputs(run_id, [data])
             for folder in (project.figures, project.plots):
                 client.log_artifacts(run_id, str(folder), f"plots/{folder.name}")
@@ -85,55 +79,36 @@ def track(project: Project) -> TrackedRun:
 
 
 def log_scores(project: Project, name: str, folds: pd.DataFrame) -> str:
-    """Log how a model did in an exploration: one finished run without a model.
+    """Log how a model did in an exploration, from ``cross_validate``: a run without a model.
 
-    Parameters
-    ----------
-    name
-        The run's. It goes to the project's experiment with ``-notebooks`` behind the name.
-    folds
-        From :func:`~..modeling.evaluate.cross_validate`.
-
-    Returns
-    -------
-    str
-        The run's id.
+    Its experiment is the project's with ``-notebooks`` behind the name; its id is returned.
     """
     with open_client(project, "not logged", "run the cell again later") as client:
         at = experiment(client, project, f"{project.params.track.experiment}-notebooks")
         with logged_run(client, at, run_name=name) as run_id:
-            _log_figures(client, run_id, {"cv": summarise(folds)}, {})
+            _log_figures(client, run_id, {"cv": summarise(folds)})
     return run_id
 
 
-def _log_figures(
-    client: Any, run_id: str, metrics: Mapping[str, Any], params: Mapping[str, Any]
-) -> None:
-    """Metrics of cross-validation under their plain names, the others under ``holdout_R2``."""
+def _log_figures(client: Any, run_id: str, metrics: Mapping[str, Any], *params: Mapping) -> None:
+    """Metrics as ``R2`` of cross-validation, ``holdout_R2``; params as ``train.folds``."""
     from mlflow.entities import Metric, Param
     from mlflow.utils.time import get_current_time_millis
 
-    now, flat = get_current_time_millis(), _flat(metrics, "_")
+    def flat(nested: Mapping[str, Any], separator: str) -> dict[str, Any]:
+        return pd.json_normalize(dict(nested), sep=separator).to_dict("records")[0]
+
+    now = get_current_time_millis()
+    lines = {key: value for part in params for key, value in flat(part, ".").items()}
     client.log_batch(
         run_id,
         metrics=[
             Metric(re.sub("^cv_|(?<=^baseline)s|_mean$", "", name), value, now, 0)
-            for name, value in flat.items()
+            for name, value in flat(metrics, "_").items()
             if re.match(_LOGGED, name)
         ],
-        params=[Param(name, str(value)[:_MOST]) for name, value in params.items()],
+        params=[Param(name, str(value)[:_MOST]) for name, value in lines.items()],
     )
-
-
-def _flat(nested: Mapping[str, Any], separator: str) -> dict[str, Any]:
-    return pd.json_normalize(dict(nested), sep=separator).to_dict("records")[0]
-
-
-def _params(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The model, what a search chose, and params.yaml under names such as ``train.folds``."""
-    facts = {"model": metadata["model"], "data_md5": metadata["data_md5"]}
-    facts |= {"holdout_rule": metadata["holdout"]["rule"]}
-    return facts | _flat({**metadata["params"], **metadata["chosen"]}, ".")
 
 
 def _save_copy(project: Project, bundle: Bundle, table: pd.DataFrame, folder: Path) -> None:
@@ -142,11 +117,12 @@ def _save_copy(project: Project, bundle: Bundle, table: pd.DataFrame, folder: Pa
     from mlflow.models import infer_signature
 
     example = table[list(project.problem.names)].head(3).reset_index(drop=True)
-    library = packages_distributions().get(type(bundle.model).__module__.partition(".")[0], [])
-    versions = bundle.metadata["versions"] | {name: version(name) for name in library[:1]}
+    library = type(bundle.model).__module__.partition(".")[0]
+    names = packages_distributions().get(library, []) if library not in __name__.split(".") else []
+    versions = bundle.metadata["versions"] | {name: version(name) for name in names[:1]}
     mlflow.pyfunc.save_model(
         str(folder),
-        loader_module=flavor.__name__,
+        loader_module=_load_pyfunc.__module__,
         data_path=str(project.models),
         signature=infer_signature(example, bundle.predict(example)),
         input_example=example,

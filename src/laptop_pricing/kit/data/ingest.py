@@ -1,0 +1,87 @@
+"""The step ``ingest``: a source (https URL, s3:// URL or path) -> data/raw."""
+
+import asyncio
+import errno
+import re
+import shutil
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataUnavailable, UserError
+from ..files import atomic_path, checksum, write_json
+from ..project import Project
+from .read import read_csv, read_dataset, reason
+
+SOURCE_FILE = "source.json"
+_MISSPELLED = "expected https://host/path, s3://bucket/path or a path; no user, no spaces"
+
+
+def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any]:
+    """Fetch the dataset, check that it is the expected one, and only then replace data/raw.
+
+    The `source` is ``https://...``, ``s3://bucket/key`` or the path of a file. With `shrink` it
+    may have less than half the rows of what it replaces. Gives ``rows``, ``md5`` and ``source``.
+    """
+    scheme, mark, address = source.partition("://") if "://" in source else ("", "", source)
+    host, slash, path = (address.partition("?")[0] if mark else address).partition("/")
+    # What is shown and written holds neither a user nor a query, which may be secrets.
+    name, params = scheme + mark + host.rpartition("@")[2] + slash + path, project.params
+    if scheme not in ("", "http", "https", "s3"):
+        raise UserError(name, f"found {scheme}://; {_MISSPELLED}")
+    if mark and (not host or "@" in host or re.search(r"\s", address)):
+        raise UserError(name, _MISSPELLED)
+    with atomic_path(project.raw, folder=project.interim) as part:
+        _fetch(source, name, scheme, part, params.ingest.timeout_s)
+        try:
+            rows = len(read_dataset(part, project.problem, params.preprocess.median_target))
+        except UserError as error:
+            error.place = error.place.replace(str(part), name)
+            raise
+        result = {"rows": rows, "md5": checksum(part, "md5"), "source": name}
+        expected = params.ingest.md5 if source == params.ingest.source else None
+        if expected not in (None, result["md5"]):
+            found = f"found md5 {result['md5']} ({rows} rows); expected {expected}"
+            raise UserError(name, found, "try again, or change ingest.md5 if the file has changed")
+        before = 0
+        with suppress(UserError):  # no dataset yet, or a damaged one
+            before = len(read_csv(project.raw))
+        if 2 * rows < before and not shrink:
+            found = f"found {rows} rows; data/raw has {before}"
+            raise UserError(name, found, "add --shrink if that is right")
+    write_json(project.interim / SOURCE_FILE, result)
+    return result
+
+
+def _fetch(source: str, name: str, scheme: str, target: Path, timeout_s: float) -> None:
+    """Copy the source, by fsspec, which gives up after `timeout_s` whatever a server does."""
+    import aiohttp
+    import certifi
+    import fsspec
+    from botocore.exceptions import BotoCoreError, ParamValidationError
+
+    options: dict[str, Any] = {"skip_instance_cache": True}
+    if scheme.startswith("http"):
+        authorities = ssl.create_default_context()  # the system's, and certifi's
+        authorities.load_verify_locations(certifi.where())
+        client = {"trust_env": True, "timeout": aiohttp.ClientTimeout(total=timeout_s)}
+        options |= {"encoded": True, "ssl": authorities, "client_kwargs": client}
+    try:
+        if scheme:
+            files = fsspec.filesystem(scheme, **options)
+            files.get_file(source, target, timeout=timeout_s)
+        else:
+            shutil.copyfile(Path(source).expanduser(), target)
+    except asyncio.TimeoutError:
+        raise DataUnavailable(name, f"not here after {timeout_s:g} s; given up") from None
+    except (ValueError, RuntimeError, ParamValidationError):
+        raise UserError(name, _MISSPELLED) from None
+    except aiohttp.ClientResponseError as error:
+        raise DataUnavailable(name, f"the server answered {error.status} {error.message}") from None
+    except (OSError, aiohttp.ClientError, BotoCoreError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise
+        missing = scheme[:4] == "http" and isinstance(error, FileNotFoundError)  # its text: the URL
+        why = "the server answered 404" if missing else reason(error)
+        raise (DataUnavailable if scheme else UserError)(name, why) from None
