@@ -6,22 +6,55 @@ Nothing heavy is imported before a command needs it.
 import contextlib
 import difflib
 import errno
+import json
 import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+from typer import Argument, Context, Option
 
 from .console import ask_for, at_terminal, how_to_open, print_quote, print_summary, say, warn
 from .errors import DataUnavailable, ProjectError, StepFailed, UserError
 from .files import short
 from .problem import Failure, Problem
 from .project import BuildModel, Project, open_project
+
+Alias = Enum("Alias", {"stag": "stag", "prod": "prod"}, type=str)
+Api = Annotated[str, Option(help="Address of the REST API.")]
+Base = Annotated[Optional[str], Option(help="The branch of the change; by default stag or main.")]
+Bucket = Annotated[str, Argument(help="Name of the bucket, without s3://")]
+DryRun = Annotated[bool, Option("--dry-run", help="Show what would be written.")]
+Endpoint = Annotated[Optional[str], Option(help="Address of an S3 storage that is not Amazon's.")]
+Fields = Annotated[Optional[list[str]], Argument(metavar="FIELD=VALUE ...")]
+Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 for all.")]
+In = Annotated[Path, Argument(metavar="IN", help="CSV or Parquet; raw or clean names and words.")]
+Json = Annotated[bool, Option("--json", help="For programs to read.")]
+Margin = Annotated[Optional[float], Option(min=0, max=0.95, help="Of the sale: shows offers.")]
+Model = Annotated[Optional[str], Option(help="Folder of a bundle, or models:/NAME@prod.")]
+Out = Annotated[Path, Option("--output", "-o", metavar="OUT", help="The file to write.")]
+PlotUrl = Annotated[str, Option(help="Where readers find the plot, if not beside the report.")]
+Port = Annotated[int, Option(min=0, max=65535, help="0 for any free one.")]
+Prefix = Annotated[str, Option(help="Folder of DVC's objects in it.")]
+Profile = Annotated[Optional[str], Option(help="Profile of the AWS command line tool.")]
+Reason = Annotated[str, Option(metavar="REASON", help="Promote against the gate; kept as a tag.")]
+Repair = Annotated[bool, Option("--repair", help="First upload what the remote lacks.")]
+Repository = Annotated[str, Argument(metavar="OWNER/REPO")]
+Revision = Annotated[str, Argument(help="A commit, branch or tag.")]
+Risk = Annotated[Optional[float], Option(min=0.01, max=0.99, help="Of missing the margin.")]
+Rows = Annotated[int, Option(min=1, max=10_000_000)]
+Sample = Annotated[bool, Option("--sample", help="On the synthetic sample, in .scratch/.")]
+Seed = Annotated[Optional[int], Option(min=0, max=2**32 - 1)]
+Shrink = Annotated[bool, Option("--shrink", help="Accept less than half of today's rows.")]
+Source = Annotated[str, Argument(help="https:// URL, s3://bucket/key, or a path.")]
+Target = Annotated[Path, Argument(metavar="OUT", help="CSV to write.")]
+To = Annotated[Alias, Option(help="The alias that a version is to have.")]
+Version = Annotated[Optional[int], Option(min=1, help="By default that of the alias before.")]
 
 
 @dataclass(frozen=True)
@@ -40,15 +73,8 @@ class Team:
         return project
 
 
-class _Target(str, Enum):
-    """Where a version can be promoted to."""
-
-    stag = "stag"
-    prod = "prod"
-
-
-_STYLE: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 _COMMAND = "NAME_OF_COMMAND"
+_STYLE: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -139,12 +165,7 @@ def _output(team: Team, path: Path) -> Path:
 
 
 @app.command(epilog=_example("run"))
-def run(
-    ctx: typer.Context,
-    sample: Annotated[
-        bool, typer.Option("--sample", help="Use the built-in synthetic sample, in .scratch/.")
-    ] = False,
-) -> None:
+def run(ctx: Context, sample: Sample = False) -> None:
     """Do the whole job, from the data to a tracked model.
 
     Gets the data if there is none, runs dvc repro, tracks the result and sums it up. Exit code 1
@@ -179,13 +200,7 @@ def run(
 
 
 @app.command(epilog=_example("ingest https://example.org/data.csv"))
-def ingest(
-    ctx: typer.Context,
-    source: Annotated[str, typer.Argument(help="https:// URL, s3://bucket/key, or a path.")],
-    shrink: Annotated[
-        bool, typer.Option("--shrink", help="Accept less than half of the rows there are now.")
-    ] = False,
-) -> None:
+def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
     """Fetch the dataset, check it, and only then replace data/raw."""
     from .data.ingest import ingest
 
@@ -195,7 +210,7 @@ def ingest(
 
 
 @app.command(epilog=_example("preprocess"))
-def preprocess(ctx: typer.Context) -> None:
+def preprocess(ctx: Context) -> None:
     """Clean data/raw into data/processed. A step of dvc repro."""
     from .data.preprocess import preprocess
 
@@ -209,7 +224,7 @@ def preprocess(ctx: typer.Context) -> None:
 
 
 @app.command(epilog=_example("train"))
-def train(ctx: typer.Context) -> None:
+def train(ctx: Context) -> None:
     """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
     from .modeling.train import train
 
@@ -219,7 +234,7 @@ def train(ctx: typer.Context) -> None:
 
 
 @app.command(epilog=_example("track"))
-def track(ctx: typer.Context) -> None:
+def track(ctx: Context) -> None:
     """Log the result as an MLflow run, once.
 
     Model, metrics, plots, dataset and params go to MLFLOW_TRACKING_URI, or to a local database.
@@ -235,10 +250,7 @@ def track(ctx: typer.Context) -> None:
 
 
 @app.command(epilog=_example("reproduce HEAD~1"))
-def reproduce(
-    ctx: typer.Context,
-    revision: Annotated[str, typer.Argument(help="A commit, branch or tag.")] = "HEAD",
-) -> None:
+def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
     """Run a commit's pipeline again, and compare with what it promises.
 
     In a temporary folder, with that commit's code and data. Exit code 1 if dvc.lock or
@@ -250,21 +262,14 @@ def reproduce(
     typer.echo(f"identical: {same}")
 
 
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")]
-
-
 @connect.command("s3", epilog=_example("connect s3 acme-data --profile acme"))
 def connect_s3(
-    ctx: typer.Context,
-    bucket: Annotated[str, typer.Argument(help="Name of the bucket, without s3://")],
-    prefix: Annotated[str, typer.Option(help="Folder of DVC's objects in it.")] = "dvc",
-    profile: Annotated[
-        Optional[str], typer.Option(help="Profile of the AWS command line tool.")
-    ] = None,
-    endpoint_url: Annotated[
-        Optional[str], typer.Option(help="Address of an S3 storage that is not Amazon's.")
-    ] = None,
-    dry_run: _DryRun = False,
+    ctx: Context,
+    bucket: Bucket,
+    prefix: Prefix = "dvc",
+    profile: Profile = None,
+    endpoint_url: Endpoint = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Keep data and models in an S3 bucket.
 
@@ -281,11 +286,7 @@ def connect_s3(
 
 
 @connect.command("dagshub", epilog=_example("connect dagshub acme/project"))
-def connect_dagshub(
-    ctx: typer.Context,
-    repository: Annotated[str, typer.Argument(metavar="OWNER/REPO")],
-    dry_run: _DryRun = False,
-) -> None:
+def connect_dagshub(ctx: Context, repository: Repository, dry_run: DryRun = False) -> None:
     """Keep data, models and experiments in a DagsHub repository.
 
     The access token is read from DAGSHUB_USER_TOKEN, or asked for.
@@ -323,26 +324,17 @@ def _connect(settings: Any, project: Project, dry_run: bool) -> None:
 
 
 @app.command(epilog=_example("doctor --json"))
-def doctor(
-    ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs to read.")] = False,
-    mend: Annotated[
-        bool, typer.Option("--repair", help="First upload what the remote lacks or has corrupt.")
-    ] = False,
-) -> None:
+def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
     """Check every link of the chain, from Python to storage and servers.
 
     Says what to do about each that is not whole. Reads every object of cache and remote. Exit code
     1 if a link is broken.
     """
-    import json
-    from dataclasses import asdict
-
     from .sharing import storage
     from .sharing.doctor import examine
 
     project = ctx.obj.open()
-    if mend:
+    if repair:
         uploaded = storage.repair_remote(storage.open_repo(project))
         typer.echo(f"{uploaded} objects uploaded to the remote", err=True)
     links = []
@@ -360,7 +352,7 @@ def doctor(
 
 
 @app.command(epilog=_example("dataset"))
-def dataset(ctx: typer.Context) -> None:
+def dataset(ctx: Context) -> None:
     """Register the current dataset for the branch one is on.
 
     On the MLflow server, and on DagsHub also as a datasource. A notebook gets it by
@@ -374,7 +366,7 @@ def dataset(ctx: typer.Context) -> None:
 
 
 @app.command(epilog=_example("register"))
-def register(ctx: typer.Context) -> None:
+def register(ctx: Context) -> None:
     """Make the committed result a version of the registered model, with the alias devl.
 
     Tracks it first if need be. The version names its run, commit, data and model; its description
@@ -388,16 +380,7 @@ def register(ctx: typer.Context) -> None:
 
 
 @app.command(epilog=_example("promote --to stag"))
-def promote(
-    ctx: typer.Context,
-    to: Annotated[_Target, typer.Option(help="The alias that a version is to have.")],
-    version: Annotated[
-        Optional[int], typer.Option(min=1, help="By default the one of the alias before.")
-    ] = None,
-    force: Annotated[
-        str, typer.Option(metavar="REASON", help="Promote against the gate; kept as a tag.")
-    ] = "",
-) -> None:
+def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -> None:
     """Let stag or prod mean a version that passes the gate.
 
     The gate: the success criteria, no plain model that is better, and no worse than the alias's
@@ -421,7 +404,7 @@ def promote(
 
 
 @app.command(epilog=_example("versions"))
-def versions(ctx: typer.Context) -> None:
+def versions(ctx: Context) -> None:
     """Say which version each alias means, as a table in Markdown."""
     _print_holders(ctx.obj.open())
 
@@ -435,19 +418,7 @@ def _print_holders(project: Project) -> None:
 
 
 @app.command(epilog=_example("report --base stag -o report.md"))
-def report(
-    ctx: typer.Context,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", help="Markdown to write.")
-    ],
-    base: Annotated[
-        Optional[str],
-        typer.Option(help="The branch that the change is for; by default stag, else main."),
-    ] = None,
-    plot_url: Annotated[
-        str, typer.Option(help="Where readers find the plot, if not beside the report.")
-    ] = "",
-) -> None:
+def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
     """Write what a reviewer wants to know: data, params, the model against the base's.
 
     Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
@@ -460,15 +431,7 @@ def report(
 
 
 @app.command(epilog=_example("predict cases.csv -o predicted.csv"))
-def predict(
-    ctx: typer.Context,
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="CSV or Parquet; raw or clean names and spelling.")
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT", help="CSV or Parquet to write.")
-    ],
-) -> None:
+def predict(ctx: Context, source: In, output: Out) -> None:
     """Predict the rows of a file.
 
     OUT has the columns of IN, the prediction, and the ends of its 90 % interval.
@@ -483,12 +446,7 @@ def predict(
 
 
 @app.command(epilog=_example("sample sample.csv --rows 1000"))
-def sample(
-    ctx: typer.Context,
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="CSV to write.")],
-    rows: Annotated[int, typer.Option(min=1, max=10_000_000)] = 1000,
-    seed: Annotated[Optional[int], typer.Option(min=0, max=2**32 - 1)] = None,
-) -> None:
+def sample(ctx: Context, output: Target, rows: Rows = 1000, seed: Seed = None) -> None:
     """Write synthetic rows, to try things out.
 
     They have the raw file's columns and spelling.
@@ -501,18 +459,7 @@ def sample(
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
-def quote(
-    ctx: typer.Context,
-    answers: Annotated[Optional[list[str]], typer.Argument(metavar="FIELD=VALUE ...")] = None,
-    margin: Annotated[
-        Optional[float],
-        typer.Option(min=0, max=0.95, help="Wanted share of the selling price: shows offers."),
-    ] = None,
-    risk: Annotated[
-        Optional[float],
-        typer.Option(min=0.01, max=0.99, help="Accepted share of deals that miss the margin."),
-    ] = None,
-) -> None:
+def quote(ctx: Context, answers: Fields = None, margin: Margin = None, risk: Risk = None) -> None:
     """Predict one case: with its 90 % interval, and what raised or lowered it.
 
     What is not known may be left out where there is a default. At a terminal, and without any
@@ -566,15 +513,7 @@ def _hint(problem: Problem, failure: Failure, cells: dict[str, str]) -> str:
 
 
 @app.command(epilog=_example("serve --port 8000"))
-def serve(
-    ctx: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8000,
-    model: Annotated[
-        Optional[str],
-        typer.Option(help="Folder of a bundle, or models:/NAME@prod; by default models/."),
-    ] = None,
-) -> None:
+def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Model = None) -> None:
     """Answer quotes over HTTP: the REST API.
 
     Asks for a key where the environment or .env sets one; see docs/api.md.
@@ -590,10 +529,7 @@ def serve(
 
 @app.command(epilog=_example("form --api http://127.0.0.1:8000"))
 def form(
-    ctx: typer.Context,
-    api: Annotated[str, typer.Option(help="Address of the REST API.")] = "http://127.0.0.1:8000",
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    ctx: Context, api: Api = "http://127.0.0.1:8000", host: Host = "127.0.0.1", port: Port = 8501
 ) -> None:
     """Show the web form, which asks the REST API.
 

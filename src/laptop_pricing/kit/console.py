@@ -96,7 +96,7 @@ def print_quote(
         typer.echo(f"\nWhy: the average {problem.item} is {quote.base:,.0f} {unit}, times")
         _print_factors(problem, row, quote.factors)
     if quote.offers:
-        typer.echo(f"\nOffers that leave a margin of {margin:.0%} of the selling price:")
+        typer.echo(f"\nOffers that leave a margin of {margin:.0%} of the sale:")
         typer.echo(f"  {f'offer, {unit}':>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
     for line in quote.offers or ():
         losing = f"{line.losing:.0%}" if line.losing else "under 1%"

@@ -4,16 +4,10 @@ import re
 
 
 class ProjectError(Exception):
-    """What went wrong, for people.
+    """What went wrong.
 
-    Parameters
-    ----------
-    place
-        Where: a file, a key of params.yaml, an address. Blank if there is no such place.
-    problem
-        What was found, and what was expected.
-    remedy
-        What to do about it.
+    `place` is a file, a key of params.yaml or an address, or blank; `problem` says what was found
+    and what was expected; `remedy` says what to do about it.
     """
 
     def __init__(self, place: object, problem: str, remedy: str = "") -> None:

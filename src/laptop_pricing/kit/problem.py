@@ -12,7 +12,7 @@ from functools import cached_property, reduce
 from operator import or_
 from reprlib import Repr
 from types import SimpleNamespace
-from typing import Any, Literal, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Optional, Union
 
 Value = Union[str, int, float, bool]
 Kind = Literal["category", "integer", "number", "flag"]
@@ -25,49 +25,21 @@ _DIGITS = 40  # a cell with a longer number is not one
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the dataset; :func:`category`, :func:`flag` and so on make one.
+    """One column of the dataset; :func:`category`, :func:`flag` and so on make one."""
 
-    Parameters
-    ----------
-    name, raw_name
-        In the clean table, and in the raw file.
-    kind
-        ``category`` is one of `allowed`, ``integer`` and ``number`` lie from `low` to `high`,
-        ``flag`` is yes or no.
-    description
-        One line for people.
-    unit
-        Unit of the numbers, as the raw file spells it in the singular.
-    allowed
-        The categories, spelled as in the raw file.
-    low, high
-        Smallest and largest number, both included.
-    words
-        Numbers that the raw file writes out, such as "None" for 0.
-    levels
-        Of a number: the usual sizes, in ascending order. The default model learns what each step
-        from one to the next is worth.
-    ladders
-        Of a category: its families, each from the least to the best. Together all of `allowed`.
-    monotonic
-        Whether a step up the levels or ladders never lowers the prediction.
-    default
-        What holds where nothing is said. None: it has to be said.
-    """
-
-    name: str
-    raw_name: str
+    name: str  # in the clean table
+    raw_name: str  # in the raw file
     kind: Kind
-    description: str
-    unit: str = ""
-    allowed: tuple[str, ...] = ()
-    low: float = 0
+    description: str  # one line for people
+    unit: str = ""  # of the numbers, as the raw file spells it in the singular
+    allowed: tuple[str, ...] = ()  # the categories, spelled as in the raw file
+    low: float = 0  # the smallest number, and the largest: both are included
     high: float = 0
-    words: tuple[tuple[str, int], ...] = ()
-    levels: tuple[float, ...] = ()
-    ladders: tuple[tuple[str, ...], ...] = ()
-    monotonic: bool = True
-    default: Union[Value, None] = None
+    words: tuple[tuple[str, int], ...] = ()  # numbers that are written out, such as "None" for 0
+    levels: tuple[float, ...] = ()  # the usual sizes, ascending: each step has a worth of its own
+    ladders: tuple[tuple[str, ...], ...] = ()  # families of categories, each from least to best
+    monotonic: bool = True  # a step up the levels or ladders never lowers the prediction
+    default: Optional[Value] = None  # what holds where nothing is said; None: it has to be said
 
     @property
     def numeric(self) -> bool:
@@ -85,14 +57,10 @@ class Column:
         unit = f" of {self.unit}{plural}" if self.unit else ""
         return f"{number}{unit} from {self.low} to {self.high}"
 
-    def read(self, cell: object) -> Union[Value, None]:
+    def read(self, cell: object) -> Optional[Value]:
         """Read one cell: text, raw ("8 GB") or clean ("8"), or a value of the column's own kind.
 
-        Returns
-        -------
-        Value or None
-            None where the cell is not what the column may hold. Nothing is coerced: true is no
-            number, and 1 is not yes.
+        None where it is not what the column may hold. Nothing is coerced: true is no number.
         """
         value = self.parse(cell) if isinstance(cell, str) else cell
         if self.kind == "category":
@@ -107,7 +75,7 @@ class Column:
             return int(value) if value == int(value) else None
         return float(value)
 
-    def parse(self, text: str) -> Union[Value, None]:
+    def parse(self, text: str) -> Optional[Value]:
         """Read text whatever its case and spaces; the number may lie outside the range."""
         text = " ".join(text.split()).casefold()
         if self.kind == "category":
@@ -184,16 +152,11 @@ def among(values: Any, words: Sequence[Value]) -> Any:
 class RowRule:
     """A rule over several columns of one row.
 
-    Parameters
-    ----------
-    text
-        What must hold, or for a warning what was found, in words.
-    holds
-        From a table to a boolean Series, and from one row of plain values to a boolean. So it
-        compares, joins by ``&`` and ``|``, and asks :func:`among`; it uses no method.
+    `holds` takes a table and gives a boolean Series, or takes one row of plain values and gives a
+    boolean. So it compares, joins by ``&`` and ``|``, and asks :func:`among`; it uses no method.
     """
 
-    text: str
+    text: str  # what must hold, or for a warning what was found
     holds: Callable[[Any], Any]
 
 
@@ -212,54 +175,23 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What is predicted from what.
+    """What is predicted from what."""
 
-    Parameters
-    ----------
-    name
-        Of the project: its command, its registered model.
-    item, items
-        What a row is about, in words.
-    raw_file
-        Name of the file in data/raw.
-    caveat
-        What whoever uses a prediction has to know about the data.
-    features
-        What is known when a prediction is asked for; together they make two rows the same.
-    target
-        A positive number.
-    late
-        Columns of the file that are known only afterwards: never features.
-    rules
-        A row that breaks one is set aside.
-    warnings, late_warnings
-        A row for which one holds is doubtful: it is kept and counted. Those that ask for the
-        target or a late column are `late_warnings`, since a new case has neither.
-    example
-        One case as a person describes it.
-    slice_by
-        Name of the feature by which errors are reported.
-    bands
-        Lower ends of the bands of the target by which errors are reported.
-    words
-        The form's translations, by the name of a column or by the text itself.
-    """
-
-    name: str
-    item: str
+    name: str  # of the project: its command, its registered model
+    item: str  # what a row is about, in words
     items: str
-    raw_file: str
-    features: tuple[Column, ...]
-    target: Column
-    example: Mapping[str, str]
-    slice_by: str
-    bands: tuple[float, ...]
-    caveat: str = ""
-    late: tuple[Column, ...] = ()
-    rules: tuple[RowRule, ...] = ()
-    warnings: tuple[RowRule, ...] = ()
-    late_warnings: tuple[RowRule, ...] = ()
-    words: Mapping[str, str] = field(default_factory=dict)
+    raw_file: str  # in data/raw
+    features: tuple[Column, ...]  # known when a prediction is asked for; equal ones make equal rows
+    target: Column  # a number above zero
+    example: Mapping[str, str]  # one case as a person describes it
+    slice_by: str  # the feature by which errors are reported
+    bands: tuple[float, ...]  # lower ends of the bands of the target by which errors are reported
+    caveat: str = ""  # what whoever uses a prediction has to know about the data
+    late: tuple[Column, ...] = ()  # in the file, but known only afterwards: never features
+    rules: tuple[RowRule, ...] = ()  # a row that breaks one is set aside
+    warnings: tuple[RowRule, ...] = ()  # a row for which one holds is doubtful: kept and counted
+    late_warnings: tuple[RowRule, ...] = ()  # the same, about the target or late columns
+    words: Mapping[str, str] = field(default_factory=dict)  # the form's translations
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -272,19 +204,9 @@ class Problem:
         return (*self.features, self.target, *self.late)
 
     def read_row(self, cells: object) -> tuple[dict[str, Any], list[Failure]]:
-        """Read one case and hold it against the contract.
+        """Typed values of all features from text or values by field, and all that is wrong.
 
-        Parameters
-        ----------
-        cells
-            Text or values by field. A field that has a default may be missing, blank or None.
-
-        Returns
-        -------
-        row
-            Typed values of all features, to be used if there is no failure.
-        failures
-            All of them.
+        A field that has a default may be missing, blank or None.
         """
         if not isinstance(cells, Mapping):
             return {}, [Failure("", _SHORT.repr(cells), "it is an object with one entry per field")]
@@ -297,7 +219,7 @@ class Problem:
             if row[column.name] is None:
                 found = _SHORT.repr(cell) if column.name in cells else "nothing"
                 failures.append(Failure(column.name, found, column.rule))
-        for name in cells.keys() - row.keys():
+        for name in [name for name in cells if name not in row]:
             known = f"one of {', '.join(row)}"
             failures.append(Failure(_SHORT.repr(name)[1:-1], "an unknown field", known))
         return row, failures or self.broken_rules(row)

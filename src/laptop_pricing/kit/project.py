@@ -20,30 +20,14 @@ BuildModel = Callable[[Problem, "Params"], Any]
 
 @dataclass(frozen=True)
 class Project:
-    """What every step gets. :func:`open_project` makes one.
-
-    Parameters
-    ----------
-    problem
-        What is predicted from what.
-    build_model
-        ``build_model(problem, params)`` gives an unfitted scikit-learn regressor.
-    root
-        The project's folder, below which every step reads and writes.
-    trusted
-        Types of the team's own that a model file may hold, such as ``"acme.models.Stack"``.
-    use_server
-        Whether the environment's MLflow server is this project's; the sample's runs stay local.
-    given_params
-        Take the place of params.yaml.
-    """
+    """What every step gets. :func:`open_project` makes one."""
 
     problem: Problem
-    build_model: BuildModel
-    root: Path
-    trusted: tuple[str, ...] = ()
-    use_server: bool = True
-    given_params: Optional["Params"] = None
+    build_model: BuildModel  # (problem, params) -> an unfitted scikit-learn regressor
+    root: Path  # the project's folder, below which every step reads and writes
+    trusted: tuple[str, ...] = ()  # the team's own types that a model file may hold
+    use_server: bool = True  # whether the environment's MLflow server is this project's
+    given_params: Optional["Params"] = None  # take the place of params.yaml
 
     @property
     def name(self) -> str:
@@ -60,13 +44,7 @@ class Project:
         return replace(self, given_params=params)
 
     def model(self) -> Any:
-        """The unfitted model that ``build_model`` gives for the params.
-
-        Raises
-        ------
-        UserError
-            If a param is missing or not what the model takes.
-        """
+        """The unfitted model for the params; a UserError names one that it misses or refuses."""
         try:
             return self.build_model(self.problem, self.params)
         except KeyError as error:
@@ -125,10 +103,7 @@ class Project:
         return f"{self.name.upper().replace('-', '_')}_API_KEY"
 
     def load_environment(self) -> None:
-        """Put what .env says into the environment, where MLflow, DVC and boto3 look for it.
-
-        A variable that is already set wins over the file.
-        """
+        """Put what .env says into the environment, unless a variable is set already."""
         from dotenv import load_dotenv
 
         path = self.root / ".env"
@@ -144,17 +119,9 @@ def open_project(
     start: Optional[Path] = None,
     trusted: tuple[str, ...] = (),
 ) -> Project:
-    """The project whose folder is the nearest from `start` upwards that holds params.yaml.
+    """The project in the nearest folder that holds params.yaml, from `start` upwards.
 
-    Parameters
-    ----------
-    start
-        The working directory by default, so that notebooks find it, too.
-
-    Raises
-    ------
-    UserError
-        If there is none.
+    `start` is the working directory by default; a UserError says that there is none.
     """
     start = Path(start or Path.cwd()).resolve()
     for folder in (start, *start.parents):

@@ -114,7 +114,7 @@ class Offer(NamedTuple):
         Share of deals that sell below the offer; 0 and 1 stand for less than 0.01 and more than
         0.99.
     expected_margin
-        Share of the selling price that is kept over many such deals.
+        Share of the sale that is kept over many such deals.
     """
 
     risk: float
@@ -134,7 +134,7 @@ def offers(
     Parameters
     ----------
     margin
-        Wanted share of the selling price, from 0 to below 1.
+        Wanted share of the sale, from 0 to below 1.
     risks
         Accepted shares of deals that miss the margin, from 0.01 to 0.99.
     """

@@ -56,7 +56,7 @@ def quote_rows(
     rows
         Typed values by field, from :meth:`Problem.read_row`.
     margin
-        Wanted share of the selling price, for ``offers``.
+        Wanted share of the sale, for ``offers``.
     risk
         Accepted share of deals that miss the margin; several by default.
     """

@@ -1,0 +1,296 @@
+"""Training, quoting and promotion, on three problems and with other people's models."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imread
+from problems import DIABETES, LAPTOPS, MADE, each_problem, make_project
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from laptop_pricing.kit.data.preprocess import SUMMARY_FILE, TABLE_FILE, preprocess
+from laptop_pricing.kit.data.split import is_held_out
+from laptop_pricing.kit.data.table import GROUP, KEY
+from laptop_pricing.kit.errors import StepFailed, UserError
+from laptop_pricing.kit.modeling.bundle import load_bundle, read_metadata
+from laptop_pricing.kit.modeling.card import model_card
+from laptop_pricing.kit.modeling.evaluate import score
+from laptop_pricing.kit.modeling.gate import compare_on_holdout, criteria, objections
+from laptop_pricing.kit.modeling.neighbours import Neighbours
+from laptop_pricing.kit.modeling.predict import output_columns, predict_file
+from laptop_pricing.kit.modeling.quote import error_at, quote_rows, weak_spots
+from laptop_pricing.kit.modeling.train import read_processed, rounded, train
+
+PLOTS = {
+    "predictions": "row,actual,predicted",
+    "intervals": "row,actual,predicted,third,low,high,inside",
+    "residuals": "lowest_5,lowest_25,median,highest_25,highest_5,band",
+    "slices": "by,slice,rows,MAPE,MAE,ratio",
+    "learning_curve": "share,rows,R2,MAPE",
+    "factors": "name,lowest_5,lowest_25,median,highest_25,highest_5",
+    "offers": "third,share,losing,expected_margin",
+}
+
+
+@each_problem
+def test_metrics_plots_and_card_of_a_trained_project(problem, trained):
+    project = trained(problem)
+    metrics = json.loads(project.metrics.read_text())
+    assert metrics == rounded(metrics) == read_metadata(project.models)["metrics"]
+    assert set(metrics) >= {"cv", "sampling", "baselines", "interval", "holdout", "rows"}
+    assert set(metrics["baselines"]) == {"median", "ridge"}
+    for name, header in PLOTS.items():
+        assert (project.plots / f"{name}.csv").read_text().partition("\n")[0] == header
+        assert imread(project.figures / f"{name}.png").shape[:2] == (720, 960)
+    assert {path.stem for path in project.figures.iterdir()} == {*PLOTS}
+    bands = pd.read_csv(project.plots / "residuals.csv")["band"]
+    assert bands.tolist() == sorted(bands)
+
+    _, summary = read_processed(project)
+    slices = pd.read_csv(project.plots / "slices.csv")
+    card = model_card(problem, read_metadata(project.models), summary, slices, "c" * 40)
+    assert len(card) < 5_000 and f"MAPE | {metrics['cv']['MAPE']['mean']:.2f}" in card
+    assert problem.caveat in card and "plain Ridge" in card
+
+
+@each_problem
+def test_the_shipped_model_never_saw_the_hold_out_and_is_the_one_that_was_scored(problem, trained):
+    project = trained(problem)
+    table, _ = read_processed(project)
+    held_out = is_held_out(table[KEY])
+    metrics, bundle = json.loads(project.metrics.read_text()), load_bundle(project.models, problem)
+    assert metrics["rows"] == {"trained": int((~held_out).sum()), "held_out": int(held_out.sum())}
+    found = score(table[held_out][problem.target.name], bundle.predict(table[held_out]))
+    assert rounded(found)["MAPE"] == metrics["holdout"]["MAPE"]
+    seen = Neighbours.of(problem, table[~held_out])
+    assert bundle.neighbours.numbers == seen.numbers
+    assert (bundle.neighbours.distances(table[held_out]) > 0).all()
+
+
+def boosted(problem, params):
+    """A swap of the model: five lines."""
+    rising = {c.name: 1 for c in problem.features if c.numeric and c.monotonic}
+    return HistGradientBoostingRegressor(monotonic_cst=rising, max_iter=30, random_state=0)
+
+
+def xgboosted(problem, params):
+    from xgboost import XGBRegressor
+
+    return XGBRegressor(n_estimators=30, enable_categorical=True, random_state=0)
+
+
+@pytest.mark.parametrize("problem", [LAPTOPS, MADE], ids=lambda problem: problem.name)
+@pytest.mark.parametrize("build_model", [boosted, xgboosted], ids=lambda f: f.__name__)
+def test_any_regressor_takes_the_place_of_the_ridge(
+    problem, build_model, new_project, trained, tmp_path
+):
+    if build_model is xgboosted:
+        pytest.importorskip("xgboost")
+    project = new_project(problem, build_model=build_model)
+    preprocess(project)
+    train(project)
+    bundle, table = load_bundle(project.models, problem), read_processed(project)[0]
+    assert bundle.metadata["model_file"] == "model.skops"
+    row, _ = problem.read_row(problem.example)
+    (quote,) = quote_rows(problem, bundle, [row], margin=0.2)
+    assert quote.low < quote.prediction < quote.high and quote.offers
+    assert quote.base is quote.factors is None
+    predictions, _ = predict_file(project, project.raw, tmp_path / "out.csv")
+    np.testing.assert_allclose(predictions.iloc[0, 0], bundle.predict(table.head(1))[0])
+    champion = load_bundle(trained(problem).models, problem)
+    found = compare_on_holdout(problem, bundle, champion, table)
+    assert found.low <= found.difference <= found.high
+    first = (project.models / "model.skops").read_bytes()
+    train(project)
+    assert (project.models / "model.skops").read_bytes() == first
+
+
+BAD_TABLES = {
+    "none": (lambda f: (f / TABLE_FILE).unlink(), "no such file; run dvc repro"),
+    "no summary": (lambda f: (f / SUMMARY_FILE).unlink(), "no such file; run dvc repro"),
+    "damaged": (lambda f: (f / TABLE_FILE).write_bytes(b"PAR1"), "damaged"),
+    "cut": (lambda f: (f / SUMMARY_FILE).write_text('{"gro'), "damaged"),
+    "too small": (lambda f: (f / SUMMARY_FILE).write_text('{"groups": 49}'), "49 different flats"),
+    "constant": (
+        lambda f: pd.read_parquet(f / TABLE_FILE).assign(rent=7.0).to_parquet(f / TABLE_FILE),
+        "flats.csv: rent: is 7 in every row; expected values that differ",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage, said", BAD_TABLES.values(), ids=BAD_TABLES)
+def test_a_table_that_cannot_be_learned_from_is_one_line(new_project, damage, said):
+    project = new_project(MADE)
+    preprocess(project)
+    damage(project.processed)
+    with pytest.raises(UserError) as error:
+        train(project)
+    assert said in str(error.value) and not project.models.exists()
+
+
+@pytest.mark.parametrize(
+    "model, said",
+    [
+        ({"crossed": ["no"], "alphas": [2], "inner_folds": 2}, "model: crossed: found ['no']"),
+        ({"crossed": [], "alphas": [1e300], "inner_folds": 2}, "model: alpha: found 1e+300"),
+        ({"crossed": [], "inner_folds": 2, "alphas": ()}, "params.yaml: model"),
+    ],
+)
+def test_a_param_that_the_model_refuses_is_named(new_project, model, said):
+    project = new_project(LAPTOPS, model=model)
+    preprocess(project)
+    with pytest.raises(UserError) as error:
+        train(project)
+    assert said in str(error.value)
+
+
+def test_a_param_that_the_model_misses_is_named(tmp_path):
+    project = make_project(tmp_path, LAPTOPS, raw=False)
+    params = project.params.model_copy(update={"model": {"crossed": []}})
+    with pytest.raises(UserError, match="model.alphas: missing; build_model asks for it; add it"):
+        project.with_params(params).model()
+
+
+def test_a_model_that_predicts_nothing_above_zero_is_refused(new_project):
+    from sklearn.dummy import DummyRegressor
+
+    def nothing(problem, params):
+        return DummyRegressor(strategy="constant", constant=0)
+
+    project = new_project(MADE, build_model=nothing)
+    preprocess(project)
+    with pytest.raises(StepFailed, match="a predicted rent is not above zero"):
+        train(project)
+
+
+# The gate
+
+
+def test_the_comparison_is_paired_on_rows_that_neither_saw(trained):
+    project = trained(MADE)
+    table, _ = read_processed(project)
+    bundle = load_bundle(project.models, MADE)
+    same = compare_on_holdout(MADE, bundle, bundle, table)
+    assert (same.difference, same.low, same.high) == (0, 0, 0)
+    assert len(same.errors) == is_held_out(table[KEY]).sum()
+    other = type(bundle)(bundle.model, bundle.metadata | {"holdout": {"rule": "v2"}}, None)
+    with pytest.raises(UserError, match="no rows that neither has seen; --force REASON"):
+        compare_on_holdout(MADE, bundle, other, table)
+
+
+def test_the_interval_of_the_difference_holds_the_truth_as_often_as_it_says(trained):
+    """Two models of noise on 400 groups of two: the true difference is 0.02."""
+    bundle = load_bundle(trained(MADE).models, MADE)
+
+    class Noise:
+        def __init__(self, errors):
+            self.errors, self.metadata = errors, bundle.metadata
+
+        def predict(self, table):
+            return 100.0 * (1 + self.errors[: len(table)])
+
+    table = pd.DataFrame({KEY: [f"k{i // 2}" for i in range(1_000)], "rent": 100.0})
+    table = table.assign(**{GROUP: np.arange(1_000) // 2, "district": "North"})
+    inside = []
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        worse, better = (np.repeat(random.uniform(0, 0.2, 500), 2) + more for more in (0.02, 0))
+        found = compare_on_holdout(MADE, Noise(worse), Noise(better), table)
+        inside.append(found.low <= 0.02 <= found.high)
+    assert 0.85 <= np.mean(inside) <= 1
+
+
+def figures(r2=0.9, mape=0.1, **ridge):
+    plain = {
+        "R2": {"mean": 0, "more": -1, "margin": 0.1},
+        "MAPE": {"mean": 1, "more": 1, "margin": 0},
+    }
+    cv = {"R2": {"mean": r2, "sd": 0.1}, "MAPE": {"mean": mape, "sd": 0.01}}
+    return {"cv": cv, "baselines": {"median": plain, "ridge": plain | ridge}}
+
+
+BETTER = {
+    "R2": {"mean": 0.95, "more": 0.2, "margin": 0.1},
+    "MAPE": {"mean": 0.05, "more": -0.05, "margin": 0.01},
+}
+GATE = {  # metrics, difference to the champion, worst slice, what is said
+    "as promised": (figures(), 0.005, 0.02, []),
+    "R2 at its limit": (figures(r2=0.6), 0, 0, ["R2 0.6, promised > 0.6"]),
+    "MAPE at its limit": (figures(mape=0.15), 0, 0, ["MAPE 0.15, promised < 0.15"]),
+    "a plain model is better": (figures(**BETTER), 0, 0, ["a plain model (ridge) is better on"]),
+    "better in one alone": (figures(R2=BETTER["R2"]), 0, 0, []),
+    "worse than the champion": (figures(), 0.0051, 0, ["worse by 0.0051, more than promote.tol"]),
+    "a worse slice": (figures(), 0, 0.021, ["district East (40 rows): MAPE worse by 0.0210, more"]),
+    "all at once": (figures(0, 1), 1, 1, ["R2 0,", "MAPE 1,", "worse by 1.0000", "district East"]),
+}
+
+
+@pytest.mark.parametrize("metrics, difference, worst, said", GATE.values(), ids=GATE)
+def test_the_gate_objects_for_each_reason_and_no_other(trained, metrics, difference, worst, said):
+    params = trained(MADE).params.model_copy(
+        update={"criteria": type(trained(MADE).params.criteria)(R2=0.6, MAPE=0.15)}
+    )
+    project, slices = trained(MADE), pd.DataFrame({"by": ["district"], "slice": ["East"]})
+    bundle = load_bundle(project.models, MADE)
+    same = compare_on_holdout(MADE, bundle, bundle, read_processed(project)[0])
+    comparison = type(same)(
+        **vars(same)
+        | {"difference": difference, "slices": slices.assign(rows=40, difference=worst)}
+    )
+    found = objections(metrics, comparison, params)
+    assert len(found) == len(said) and all(text in line for text, line in zip(said, found))
+    assert len(objections(metrics, None, params)) == sum(
+        "promised" in t or "plain" in t for t in found
+    )
+    assert [c.met for c in criteria(metrics, params)] == [
+        metrics["cv"]["R2"]["mean"] > 0.6,
+        metrics["cv"]["MAPE"]["mean"] < 0.15,
+    ]
+
+
+# Quotes
+
+
+def test_a_quote_says_what_is_weak(trained):
+    metadata = read_metadata(trained(MADE).models)
+    row, _ = MADE.read_row(MADE.example)
+    for rows, ratio, said in (
+        (29, 1, ["district São Tomé: only 29 rows in the data"]),
+        (30, 1.07, []),
+        (30, 0.9, ["district São Tomé: predictions add up to 90% of the actual values"]),
+    ):
+        changed = metadata | {"slices": {"São Tomé": {"rows": rows, "ratio": ratio}}}
+        assert weak_spots(MADE, changed, row) == said
+    known = {"distances": [{"distance": 1, "MAPE": 0.1}, {"distance": 3, "MAPE": 0.3}]}
+    assert [error_at(known, n) for n in range(5)] == [0.1, 0.1, 0.1, 0.3, 0.3]
+
+
+@each_problem
+def test_doubts_warn_and_the_typed_case_is_the_read_one(problem, trained):
+    bundle = load_bundle(trained(problem).models, problem)
+    row, failures = problem.read_row(problem.example)
+    (quote,) = quote_rows(problem, bundle, [row])
+    assert failures == [] and quote.offers is None
+    assert set(problem.doubts(row)) <= set(quote.warnings)
+    assert len(quote_rows(problem, bundle, [row], 0.2, 0.1)[0].offers) == 1
+    assert DIABETES is not problem or quote.distance > 0
+
+
+def test_the_file_and_the_quotes_agree(trained, tmp_path):
+    project = trained(MADE)
+    _, warnings = predict_file(project, project.raw, tmp_path / "out.csv")
+    found = pd.read_csv(tmp_path / "out.csv")
+    assert list(found)[-3:] == output_columns(MADE) and len(found) == 400
+    assert all("of 400 rows)" in text for text in warnings)
+    bundle = load_bundle(project.models, MADE)
+    names = {c.raw_name: c.name for c in MADE.features}
+    cells = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False).rename(
+        columns=names
+    )
+    for record in cells.head(20).to_dict("records"):
+        row, failures = MADE.read_row({name: record[name] for name in MADE.names})
+        assert failures == []
+        (quote,) = quote_rows(MADE, bundle, [row])
+        told = [float(record[name]) for name in output_columns(MADE)]
+        assert told == pytest.approx([quote.prediction, quote.low, quote.high], abs=0.006)
