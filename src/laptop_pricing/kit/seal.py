@@ -7,18 +7,16 @@ import hashlib
 import re
 from pathlib import Path
 
-KIT = Path(__file__).resolve().parent
-SEAL = "SHA256"
+KIT, SEAL = Path(__file__).resolve().parent, "SHA256"
 
 
 def checksums(kit: Path = KIT) -> dict[str, str]:
     """The SHA-256 of each file of the kit, by its path in it."""
-    paths = (path for path in kit.rglob("*") if path.is_file() and path.name != SEAL)
-    names = sorted(path.relative_to(kit).as_posix() for path in paths)
+    paths = {p.relative_to(kit).as_posix(): p for p in sorted(kit.rglob("*")) if p.is_file()}
     return {
-        name: hashlib.sha256((kit / name).read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-        for name in names
-        if not re.search(r"(^|/)(\.|__pycache__/)", name)
+        name: hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+        for name, path in paths.items()
+        if name != SEAL and not re.search(r"(^|/)(\.|__pycache__/)", name)
     }
 
 

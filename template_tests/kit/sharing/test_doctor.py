@@ -160,7 +160,13 @@ def no_promise(project):
 
 WITHDRAW = "--all-files shows where; then withdraw"
 CASES = [
-    (other_versions, "packages", "broken", r"numpy [\d.]+, locked ==1\.0 and 1 more", "pip install"),
+    (
+        other_versions,
+        "packages",
+        "broken",
+        r"numpy [\d.]+, locked ==1\.0 and 1 more",
+        "pip install",
+    ),
     (left_out_version, "packages", "ok", "as requirements.txt", ""),
     (no_lock, "packages", "broken", "no requirements.txt", "git checkout requirements.txt"),
     (no_branch, "Git", "warning", "on devl; no branch stag", "git branch stag, git push -u origin"),
@@ -248,7 +254,9 @@ def test_neither_line_endings_nor_what_python_and_editors_leave_behind_are_edits
 
 
 @pytest.mark.parametrize("name", ["data/split.py", "templates/card.md", "VERSION"])
-@pytest.mark.parametrize("change", [lambda path: append(path, "#"), os.unlink], ids=["edit", "lack"])
+@pytest.mark.parametrize(
+    "change", [lambda path: append(path, "#"), os.unlink], ids=["edit", "lack"]
+)
 def test_an_edited_file_of_the_kit_is_named(kit, name, change):
     change(kit / name)
     write(kit / "zeal.py", "")

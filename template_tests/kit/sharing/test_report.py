@@ -1,6 +1,5 @@
 """The report says the right thing about planted changes, with real Git and real DVC."""
 
-import json
 import re
 from dataclasses import replace
 
@@ -232,8 +231,11 @@ def test_by_default_the_base_is_stag_or_else_main_here_or_at_the_origin(better, 
     call(clone.root, "git", "branch", "main", "HEAD~1")
     assert written(clone, tmp_path, None)[1].base == "main"
     call(clone.root, "git", "branch", "-D", "main")
-    with pytest.raises(UserError, match="stag or main: no such branch here"):
+    with pytest.raises(UserError, match="stag or main: no such branch here") as error:
         report(clone, output=tmp_path / "report.md")
+    fetch = error.value.remedy.partition(",")[0]
+    assert call(clone.root, *fetch.split()).returncode == 0
+    assert written(clone, tmp_path, None)[1].base == "stag"
 
 
 def test_an_unknown_base_is_the_users_mistake_and_nothing_is_written(better, tmp_path):

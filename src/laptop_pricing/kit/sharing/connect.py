@@ -8,8 +8,7 @@ import getpass
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
-from typing import Optional
+from collections.abc import Callable
 
 from ..errors import StepFailed, UserError
 from ..process import git
@@ -18,7 +17,8 @@ from .doctor import ENVIRONMENT, LOCAL, check_remote
 from .storage import open_repo
 
 REMOTE, SHARED = "storage", ".dvc/config"
-Settings = dict[str, dict[str, str]]  # by file and name; what is blank is taken out
+Keys = dict[str, str]
+Settings = dict[str, Keys]  # by file and name; what is blank is taken out
 
 # Objects are checked as they come; a silent storage is given up.
 _CAREFUL = {"verify": "true", "connect_timeout": "8", "read_timeout": "8"}
@@ -31,24 +31,22 @@ _SECRET = {*_AWS, *_AWS.values(), "MLFLOW_TRACKING_PASSWORD", "DAGSHUB_USER_TOKE
 
 
 def s3_settings(
-    bucket: str,
-    prefix: str = "dvc",
-    profile: Optional[str] = None,  # of the AWS command line tool, which then holds the keys
-    endpoint_url: Optional[str] = None,  # of an S3 storage that is not Amazon's
-    keys: Mapping[str, str] = {},  # from `aws_keys`
+    bucket: str, prefix: str = "dvc", profile: str = "", endpoint_url: str = "", keys: Keys = {}
 ) -> Settings:
-    """What DVC and ``ingest`` need to know of S3; objects lie under ``s3://bucket/prefix``."""
+    """What DVC and ``ingest`` need to know of S3; DVC's objects lie under ``s3://bucket/prefix``.
+
+    A `profile` of the AWS tools holds the keys; `endpoint_url` is a storage's other than Amazon's.
+    """
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         raise UserError(bucket, "not a bucket's name; expected one like my-team-data, no s3://")
-    profile, endpoint = profile or "", endpoint_url or ""
-    if endpoint and not re.fullmatch(r"https?://[^\s/@]+(/[^\s@]*)?", endpoint):
-        expected = "expected https://host, without a user name"
-        raise UserError("--endpoint-url", f"found {endpoint}; {expected}")
+    if endpoint_url and not re.fullmatch(r"https?://[^\s/@]+(/[^\s@]*)?", endpoint_url):
+        problem = f"found {endpoint_url}; expected https://host, without a user name"
+        raise UserError("--endpoint-url", problem)
     url = f"s3://{bucket}/{prefix.strip('/')}".rstrip("/")
     return {
-        SHARED: {"url": url, "endpointurl": endpoint} | _CAREFUL,
-        LOCAL: {"profile": profile} | dict(keys),  # a profile is not shared: CI has none
-        ENVIRONMENT: {"AWS_PROFILE": profile, "AWS_ENDPOINT_URL_S3": endpoint}
+        SHARED: {"url": url, "endpointurl": endpoint_url} | _CAREFUL,
+        LOCAL: {"profile": profile} | keys,  # a profile is not shared: CI has none
+        ENVIRONMENT: {"AWS_PROFILE": profile, "AWS_ENDPOINT_URL_S3": endpoint_url}
         | {name: keys.get(key, "") for key, name in _AWS.items()},
     }
 
@@ -141,25 +139,24 @@ def ask(variable: str, prompt: str) -> str:
     return value
 
 
-def aws_keys(profile: Optional[str]) -> dict[str, str]:
+def aws_keys(profile: str = "") -> Keys:
     """The keys that go into the files: none where AWS's own files or the machine hold them.
 
     UserError if there is no such profile, or no keys are to be had.
     """
     import botocore.session
-    from botocore.exceptions import BotoCoreError, PartialCredentialsError
+    from botocore.exceptions import BotoCoreError
 
-    remedy, known = f"aws configure --profile {profile}", None
-    try:
-        known = botocore.session.Session(profile=profile).get_credentials()
-    except PartialCredentialsError:
-        pass
-    except BotoCoreError as error:
-        raise UserError("", str(error), remedy) from None
-    if profile and known is None:
-        raise UserError(f"profile {profile}", "found no keys in it", remedy)
-    if known is not None and known.method != "env":
-        return {}
+    if profile or not os.environ.get("AWS_ACCESS_KEY_ID"):
+        remedy = f"aws configure --profile {profile}"
+        try:
+            known = botocore.session.Session(profile=profile or None).get_credentials()
+        except BotoCoreError as error:
+            raise UserError("", str(error), remedy) from None
+        if known:
+            return {}
+        if profile:
+            raise UserError(f"profile {profile}", "found no keys in it", remedy)
     keys = {"access_key_id": ask("AWS_ACCESS_KEY_ID", "AWS access key id")}
     keys["secret_access_key"] = ask("AWS_SECRET_ACCESS_KEY", "AWS secret access key")
     session = os.environ.get("AWS_SESSION_TOKEN")

@@ -26,6 +26,7 @@ LOCAL, ENVIRONMENT = ".dvc/config.local", ".env"  # hold secrets
 BRANCHES = ("devl", "stag", "main")
 PYTHONS = ((3, 10), (3, 13))
 SECRET_HOOKS = ("env-file", "dvc-config", "env-example", "private-keys", "secrets")
+State = tuple[str, ...]  # of a link, without its name
 
 
 @dataclass(frozen=True)
@@ -45,35 +46,36 @@ def examine(project: Project) -> Iterator[Link]:
 
 
 def _links(project: Project) -> Iterator[Link]:
-    for check in (_python, _packages, _branches, _secrets, _kit):
-        yield check(project)
+    checks = {"Python": _python, "packages": _packages, "Git": _branches, "secrets": _secrets}
+    for name, check in checks.items():
+        yield Link(name, *check(project.root))
+    yield Link("kit", *_kit())
     try:
         repo = storage.open_repo(project)
     except StepFailed as error:
         yield Link("DVC", "broken", f"{error.place}: {error.problem}", error.remedy)
     else:
-        reached = check_remote(repo, project.name)
-        yield reached
-        remote = reached.state != "broken" and repo.config["core"].get("remote")
-        yield from _objects(project, repo, bool(remote))
-    yield _mlflow(project)
+        yield (remote := check_remote(repo, project.name))
+        reached = remote.state != "broken" and repo.config["core"].get("remote")
+        yield from _objects(project.name, repo, bool(reached))
+    yield Link("MLflow", *_mlflow(project))
 
 
-def _python(project: Project) -> Link:
+def _python(root: Path) -> State:
     found = f"{sys.version_info.major}.{sys.version_info.minor}"
     if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
-        return Link("Python", "broken", found, "make .venv again with Python 3.10 to 3.13")
+        return "broken", found, "make .venv again with Python 3.10 to 3.13"
     if sys.prefix == sys.base_prefix:
-        return Link("Python", "warning", f"{found}, no virtual environment", "use .venv")
-    return Link("Python", "ok", found)
+        return "warning", f"{found}, no virtual environment", "use .venv"
+    return "ok", found
 
 
-def _packages(project: Project) -> Link:
+def _packages(root: Path) -> State:
     from packaging.requirements import InvalidRequirement, Requirement
 
-    lock, wrong = project.root / "requirements.txt", []
+    lock, wrong = root / "requirements.txt", []
     if not lock.is_file():
-        return Link("packages", "broken", "no requirements.txt", "git checkout requirements.txt")
+        return "broken", "no requirements.txt", "git checkout requirements.txt"
     for line in lock.read_text(encoding="utf-8").splitlines():
         with suppress(InvalidRequirement):  # an option, a comment, -e .
             wanted, found = Requirement(re.sub(r"(\s+#.*|\s*\\)$", "", line).strip()), "missing"
@@ -84,66 +86,63 @@ def _packages(project: Project) -> Link:
             if found == "missing" or not wanted.specifier.contains(found, prereleases=True):
                 wrong.append(f"{wanted.name} {found}, locked {wanted.specifier}")
     if wrong:
-        return Link("packages", "broken", _first(wrong), "pip install -r requirements.txt")
-    return Link("packages", "ok", "as requirements.txt locks them")
+        return "broken", _first(wrong), "pip install -r requirements.txt"
+    return "ok", "as requirements.txt locks them"
 
 
 def _first(items: list[str]) -> str:
     return items[0] + (f" and {len(items) - 1} more" if len(items) > 1 else "")
 
 
-def _branches(project: Project) -> Link:
-    if not git(project.root, "rev-parse", "--git-dir"):
-        return Link("Git", "broken", "not a repository", "git init, or clone the project")
-    known = git(project.root, "for-each-ref", "--format=%(refname:short)", "refs").splitlines()
+def _branches(root: Path) -> State:
+    if not git(root, "rev-parse", "--git-dir"):
+        return "broken", "not a repository", "git init, or clone the project"
+    known = git(root, "for-each-ref", "--format=%(refname:short)", "refs").splitlines()
+    current = git(root, "symbolic-ref", "--short", "-q", "HEAD") or "no branch"
     missing = [name for name in BRANCHES if not {name, f"origin/{name}"} & set(known)]
-    current = git(project.root, "symbolic-ref", "--short", "-q", "HEAD") or "no branch"
     if missing:
         fix = f"git branch {missing[0]}, git push -u origin {missing[0]}"
-        return Link("Git", "warning", f"on {current}; no branch {', '.join(missing)}", fix)
-    return Link("Git", "ok", f"on {current}; {', '.join(BRANCHES)} are there")
+        return "warning", f"on {current}; no branch {', '.join(missing)}", fix
+    return "ok", f"on {current}; {', '.join(BRANCHES)} are there"
 
 
-def _secrets(project: Project) -> Link:
+def _secrets(root: Path) -> State:
     """By the project's own commit hooks, over all that Git tracks."""
-    for name in (ENVIRONMENT, LOCAL):
-        path = project.root / name
+    for path in (root / ENVIRONMENT, root / LOCAL):
         if os.name == "posix" and path.exists() and path.stat().st_mode & 0o077:
-            return Link("secrets", "broken", f"others may read {name}", f"chmod 600 {name}")
+            name = path.relative_to(root)
+            return "broken", f"others may read {name}", f"chmod 600 {name}"
     paths = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": paths}
     for hook in SECRET_HOOKS:
         command = [sys.executable, "-m", "pre_commit", "run", hook, "--all-files", "--color=never"]
-        environment = os.environ | {"PATH": paths}
-        if subprocess.run(
-            command, cwd=project.root, env=environment, capture_output=True
-        ).returncode:
+        if subprocess.run(command, cwd=root, env=environment, capture_output=True).returncode:
             fix = f"pre-commit run {hook} --all-files shows where; then withdraw that secret"
-            return Link("secrets", "broken", f"pre-commit's hook {hook} fails", fix)
-    return Link("secrets", "ok", "none tracked by Git")
+            return "broken", f"pre-commit's hook {hook} fails", fix
+    return "ok", "none tracked by Git"
 
 
-def _kit(project: Project) -> Link:
+def _kit() -> State:
     number = (seal.KIT / "VERSION").read_text(encoding="utf-8").strip()
     if edited := seal.edited():
         fix = "put the team's code outside kit/, or take kit/ again from the template"
-        return Link("kit", "warning", f"{number}, edited: {_first(edited)}", fix)
-    return Link("kit", "ok", f"{number}, as it was released")
+        return "warning", f"{number}, edited: {_first(edited)}", fix
+    return "ok", f"{number}, as it was released"
 
 
 def check_remote(repo: Any, command: str) -> Link:
     """Whether DVC's remote answers, and takes and gives back an object."""
-    name = repo.config["core"].get("remote")
+    name, remote, trial = repo.config["core"].get("remote"), "DVC remote", b"a trial\n"
     if not name:
         fix = f"{command} connect s3 BUCKET, or {command} connect dagshub OWNER/REPO"
-        return Link("DVC remote", "warning", "none: data and models stay here", fix)
-    where, trial = f"{name}: {repo.config['remote'].get(name, {}).get('url')}", b"a trial\n"
-    readable = False
+        return Link(remote, "warning", "none: data and models stay here", fix)
+    where, readable = f"{name}: {repo.config['remote'].get(name, {}).get('url')}", False
     try:
         odb = repo.cloud.get_remote_odb()
         fs, folder = odb.fs, odb.fs.parent(odb.fs.parent(odb.path))
         if fs.protocol == "local" and not fs.exists(folder):
             fix = "dvc push makes it; or correct the path in .dvc/config"
-            return Link("DVC remote", "warning", f"{where}: no such folder", fix)
+            return Link(remote, "warning", f"{where}: no such folder", fix)
         if hasattr(fs.fs, "retries"):
             fs.fs.retries = 1  # s3fs asks a silent storage five times
         with suppress(FileNotFoundError):  # first: an upload to a silent server never ends
@@ -155,18 +154,18 @@ def check_remote(repo: Any, command: str) -> Link:
     except Exception as error:  # each storage has its own
         problem, fix = _explain(error)
         if readable and problem == "access denied":
-            return Link("DVC remote", "warning", f"{where}: reachable, not writable", fix)
-        return Link("DVC remote", "broken", f"{where}: {problem}", fix)
+            return Link(remote, "warning", f"{where}: reachable, not writable", fix)
+        return Link(remote, "broken", f"{where}: {problem}", fix)
     if kept != trial:
-        return Link("DVC remote", "broken", f"{where}: gives back other bytes", "use another one")
-    return Link("DVC remote", "ok", f"{where}: reachable and writable")
+        return Link(remote, "broken", f"{where}: gives back other bytes", "use another one")
+    return Link(remote, "ok", f"{where}: reachable and writable")
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
     """What is wrong with a storage, and the remedy."""
-    chain, text = [error], ""
-    while chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(chain[-1].__cause__ or chain[-1].__context__)
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
     text = " ".join(f"{type(part).__name__}: {part}" for part in chain)
     known = Path(__file__).with_name("storage_problems.json").read_text(encoding="utf-8")
     for line in json.loads(known):
@@ -175,11 +174,11 @@ def _explain(error: BaseException) -> tuple[str, str]:
     return last_line(str(error))[:200] or type(error).__name__, "see its documentation"
 
 
-def _objects(project: Project, repo: Any, with_remote: bool) -> Iterator[Link]:
+def _objects(command: str, repo: Any, with_remote: bool) -> Iterator[Link]:
     """What data.dvc and dvc.lock promise: workspace, cache, remote, every byte read."""
     if not (promised := storage.promised(repo)):
         found = "data.dvc and dvc.lock promise nothing yet"
-        yield Link("data", "warning", found, f"{project.name} run")
+        yield Link("data", "warning", found, f"{command} run")
         return
     stores = {"cache": repo.cache.local}
     stores |= {"remote": repo.cloud.get_remote_odb()} if with_remote else {}
@@ -188,37 +187,37 @@ def _objects(project: Project, repo: Any, with_remote: bool) -> Iterator[Link]:
     except Exception as error:  # of the storage
         yield Link("data", "broken", *_explain(error))
         return
-    here = set(conditions[0]["intact"])
+    here = conditions[0]
     if changed := storage.changed(repo):
         fix = "dvc pull if files are missing; dvc repro to make them again"
         yield Link("workspace", "warning", f"{_first(changed)}: not as promised", fix)
-    elif not conditions[0]["missing"] and not conditions[0]["corrupt"]:
+    elif not here["missing"] and not here["corrupt"]:
         yield Link("workspace", "ok", "as data.dvc and dvc.lock promise")
-    repair = f"{project.name} doctor --repair where the cache is intact"
-    for (name, store), objects in zip(stores.items(), conditions):
-        corrupt, missing = objects["corrupt"], objects["missing"]
-        lost = set(missing) - here if name == "remote" else ()
-        if corrupt:
-            fix = repair if name == "remote" else "delete it, then dvc pull, or dvc repro -f"
-            found = f"{len(corrupt)} of the objects corrupt: {store.oid_to_path(corrupt[0])}"
-            yield Link(name, "broken", found, fix)
-        elif missing:
-            found = f"{len(missing)} of the objects missing"
-            found += f", {len(lost)} of them here, too" if lost else ""
-            fix = f"dvc push; if that is not enough, {repair}"
-            fix = "dvc pull; or dvc repro" if name == "cache" else fix
-            yield Link(name, "broken" if lost else "warning", found, fix)
-        else:
-            yield Link(name, "ok", f"{len(objects['intact'])} objects, all intact")
+    repair = f"{command} doctor --repair where the cache is intact"
+    fixes = {
+        "cache": ("delete it, then dvc pull, or dvc repro -f", "dvc pull; or dvc repro"),
+        "remote": (repair, f"dvc push; if that is not enough, {repair}"),
+    }
+    for (name, store), there in zip(stores.items(), conditions):
+        missing, lost = there["missing"], set(there["missing"]) - set(here["intact"])
+        for path in map(store.oid_to_path, there["corrupt"][:1]):
+            found = f"{len(there['corrupt'])} of the objects corrupt: {path}"
+            yield Link(name, "broken", found, fixes[name][0])
+        if missing and not there["corrupt"]:
+            too = f", {len(lost)} of them here, too" if lost and name == "remote" else ""
+            found = f"{len(missing)} of the objects missing{too}"
+            yield Link(name, "broken" if too else "warning", found, fixes[name][1])
+        if not missing and not there["corrupt"]:
+            yield Link(name, "ok", f"{len(there['intact'])} objects, all intact")
 
 
-def _mlflow(project: Project) -> Link:
+def _mlflow(project: Project) -> State:
     if project.tracking_uri == project.local_tracking_uri:
         fix = f"MLFLOW_TRACKING_URI in .env, or {project.name} connect dagshub"
-        return Link("MLflow", "warning", "local: runs stay in mlflow.db", fix)
+        return "warning", "local: runs stay in mlflow.db", fix
     from ..tracking.server import describe
 
     try:
-        return Link("MLflow", "ok", f"{project.tracking_uri}: {describe(project)}")
+        return "ok", f"{project.tracking_uri}: {describe(project)}"
     except (StepFailed, UserError) as error:
-        return Link("MLflow", "broken", f"{error.place}: {error.problem}", error.remedy)
+        return "broken", f"{error.place}: {error.problem}", error.remedy

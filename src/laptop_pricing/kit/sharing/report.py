@@ -29,19 +29,13 @@ SMALL_EFFECT = 0.01  # of the logarithm, nearer to 0 than which a factor's sign 
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to say, before it is put into words; without a `comparison` the `problem`."""
+    """What is to be done with a change, and why; without a `comparison` there is a `problem`."""
 
     base: str
     commit: str  # the base's
     objections: list[str]  # why not to promote
-    params: list[dict[str, Any]]  # name, old, new
-    now: dict[str, Any]  # the summary of preprocess
-    was: Optional[dict[str, Any]] = None  # the base's
     comparison: Optional[Comparison] = None
     problem: str = ""
-    drift: Optional[pd.DataFrame] = None  # column, psi; highest first
-    slices: Optional[pd.DataFrame] = None  # by, slice, rows, before, now: those that moved
-    flipped: Optional[pd.DataFrame] = None  # field, value, before, now; None without factors
 
     @property
     def promote(self) -> bool:
@@ -63,62 +57,51 @@ def report(
     plot_url
         Where readers find the plot, if not beside the report: a link is written, and no image.
     """
-    examined, plot = examine(project, base), output.with_suffix(".png")
-    metrics = load_bundle(project.models, project.problem, project.trusted).metadata["metrics"]
-    text = render(
-        "report.md",
-        name=project.name,
-        unit=project.problem.target.unit,
-        r=examined,
-        metrics=metrics,
-        criteria=criteria(metrics, project.params),
-        drifted=DRIFTED,
-        moved=MOVED,
-        plot=plot.name,
-        plot_url=plot_url,
+    root, problem = project.root, project.problem
+    base, commit = _base(root, base)
+    candidate, (table, now) = load_bundle(project.models, problem, project.trusted), read_processed(
+        project
     )
-    if examined.comparison:
-        with atomic_path(plot) as part:
-            draw_comparison(examined.comparison).savefig(part, format="png", dpi=110)
-    write_text(output, text)
-    return examined
-
-
-def examine(project: Project, base: Optional[str] = None) -> Report:
-    """Compare the trained project with a branch."""
-    base, commit = _base(project.root, base)
-    candidate = load_bundle(project.models, project.problem, project.trusted)
-    table, summary = read_processed(project)
-    diff = open_repo(project).params.diff(a_rev=commit).get("diff", {})
-    params = [{"name": n} | change for n, change in diff.get("params.yaml", {}).items()]
-    has_model = git(project.root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock")
-    parts: dict[str, Any] = {"problem": "it has no model yet"}
-    if has_model:
+    metrics, plot = candidate.metadata["metrics"], output.with_suffix(".png")
+    params = open_repo(project).params.diff(a_rev=commit).get("diff", {}).get("params.yaml", {})
+    comparison, was, why = None, None, "it has no model yet"
+    parts: dict[str, Any] = {}
+    if has_model := git(root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock"):
         try:
-            parts = _compare(project, commit, candidate, table)
+            comparison, was, parts = _compare(project, commit, candidate, table)
         except ProjectError as error:
-            parts = {"problem": str(error)}
-    against = objections(candidate.metadata["metrics"], parts.get("comparison"), project.params)
-    if has_model and "problem" in parts:
-        against.append(f"not compared with {base}: {parts['problem']}")
-    return Report(base, commit, against, params, summary, **parts)
+            why = str(error)
+    against = objections(metrics, comparison, project.params)
+    if has_model and not comparison:
+        against.append(f"not compared with {base}: {why}")
+    found = Report(base, commit, against, comparison, "" if comparison else why)
+    limits = {"drifted": DRIFTED, "moved": MOVED, "criteria": criteria(metrics, project.params)}
+    data = {"now": now, "was": was, "params": params, "metrics": metrics, "problem": problem}
+    text = render(
+        "report.md", r=found, plot=plot.name, plot_url=plot_url, **limits, **data, **parts
+    )
+    if comparison:
+        with atomic_path(plot) as part:
+            draw_comparison(comparison).savefig(part, format="png", dpi=110)
+    write_text(output, text)
+    return found
 
 
 def _base(root: Path, base: Optional[str]) -> tuple[str, str]:
+    """The branch's name and commit, here or at the origin."""
     for name in [base] if base else BASES:
         for revision in (name, f"origin/{name}"):
             query = ("rev-parse", "-q", "--verify", "--end-of-options", f"{revision}^{{commit}}")
             if commit := git(root, *query):
                 return name, commit
-    wanted = base or " or ".join(BASES)
-    raise UserError(
-        f"--base {wanted}", "no such branch here", f"git fetch origin {base or BASES[0]}"
-    )
+    wanted = base or BASES[0]  # the remedy serves in a clone of a single branch, too
+    remedy = f"git fetch origin {wanted}:refs/remotes/origin/{wanted}, or name another --base"
+    raise UserError(base or " or ".join(BASES), "no such branch here", remedy)
 
 
 def _compare(
     project: Project, commit: str, candidate: Bundle, table: pd.DataFrame
-) -> dict[str, Any]:
+) -> tuple[Comparison, dict[str, Any], dict[str, Any]]:
     """What the pipeline made at a commit, from DVC's cache or its remote, beside what is here."""
     problem = project.problem
     with tempfile.TemporaryDirectory() as folder:
@@ -131,19 +114,16 @@ def _compare(
             pd.read_csv(p.plots / "slices.csv", dtype={"slice": str}) for p in (was, project)
         )
     slices = now.merge(before[["by", "slice", "MAPE"]], on=["by", "slice"], suffixes=("", "_was"))
-    slices = slices.rename(columns={"MAPE": "now", "MAPE_was": "before"})
-    slices["moved"] = abs(slices["now"] - slices["before"])
-    return {
-        "was": old_summary,
-        "comparison": compare_on_holdout(problem, candidate, champion, table),
-        "drift": _drift([*problem.names, problem.target.name], old_table, table),
-        "slices": slices[slices["moved"] > MOVED].sort_values("moved", ascending=False),
-        "flipped": _flipped(problem.names, champion, candidate, table),
-    }
+    slices["moved"] = abs(slices["MAPE"] - slices["MAPE_was"])
+    slices = slices[slices["moved"] > MOVED].sort_values("moved", ascending=False)
+    drift = _drift([*problem.names, problem.target.name], old_table, table)
+    parts = {"drift": drift, "slices": slices}
+    parts["flipped"] = _flipped(problem.names, champion, candidate, table)
+    return compare_on_holdout(problem, candidate, champion, table), old_summary, parts
 
 
-def _drift(names: list[str], was: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """The population stability index of each column, highest first.
+def _drift(names: Sequence[str], was: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """The columns that drifted by their population stability index: ``column``, ``psi``.
 
     After N. Siddiqi, "Credit Risk Scorecards", 2006: sum of (p - q) ln(p / q) over the categories,
     or over the tenths of the numbers before.
@@ -156,9 +136,10 @@ def _drift(names: list[str], was: pd.DataFrame, now: pd.DataFrame) -> pd.DataFra
             before, after = (pd.Series(np.searchsorted(edges, side)) for side in (before, after))
         counts = pd.DataFrame({"p": before.value_counts(), "q": after.value_counts()}).fillna(0)
         shares = (counts + 0.5) / (counts + 0.5).sum()
-        p, q = shares["p"], shares["q"]
-        lines.append({"column": name, "psi": float(((q - p) * np.log(q / p)).sum())})
-    return pd.DataFrame(lines).sort_values("psi", ascending=False, ignore_index=True)
+        index = ((shares["q"] - shares["p"]) * np.log(shares["q"] / shares["p"])).sum()
+        lines.append((name, index))
+    drift = pd.DataFrame(lines, columns=["column", "psi"])
+    return drift[drift["psi"] > DRIFTED].sort_values("psi", ascending=False)
 
 
 def _flipped(
@@ -170,8 +151,7 @@ def _flipped(
         return None
     lines = []
     for i, name in enumerate(names):
-        effects = pd.DataFrame({"before": old[1][:, i], "now": new[1][:, i]}, table.index)
-        effects = np.log(effects)
+        effects = np.log(pd.DataFrame({"before": old[1][:, i], "now": new[1][:, i]}, table.index))
         for value, (before, now) in effects.groupby(table[name]).mean().iterrows():
             if before * now < 0 and min(abs(before), abs(now)) > SMALL_EFFECT:
                 lines.append((name, value, np.exp(before), np.exp(now)))

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import StepFailed
 from ..files import checksum
-from ..process import PATIENCE
+from ..process import dvc_environment
 from ..project import Project
 
 Conditions = dict[str, list[str]]  # objects by condition: intact, missing, corrupt
@@ -22,11 +22,11 @@ _DIRECTORY = ".dir"
 
 
 @contextmanager
-def _dvc(place: str, remedy: str = "") -> Iterator[None]:
+def _dvc(project: Project, place: str, remedy: str = "") -> Iterator[None]:
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
-    os.environ.update(PATIENCE | dict(os.environ))
+    os.environ.update(dvc_environment(project.root) | dict(os.environ))
     try:
         yield
     except (DvcException, DataIndexDirError, OSError, sqlite3.Error) as error:
@@ -37,33 +37,22 @@ def open_repo(project: Project) -> Any:
     """DVC's view of the project, a ``dvc.repo.Repo``; StepFailed if DVC cannot read its files."""
     from dvc.repo import Repo
 
-    with _dvc("dvc", "correct dvc.yaml, data.dvc or .dvc/config"):
+    with _dvc(project, "dvc", "correct dvc.yaml, data.dvc or .dvc/config"):
         repo = Repo(str(project.root))
         repo.index.check_graph()
         return repo
 
 
 def promised(repo: Any) -> dict[str, str]:
-    """The path below the project's folder and the md5 of everything that DVC stores.
-
-    That of a folder ends in ``.dir``: its object is the list of its files.
-    """
-    return {
-        os.path.relpath(out.fs_path, repo.root_dir): out.hash_info.value
-        for out in repo.index.outs
-        if out.use_cache and out.hash_info
-    }
+    """The md5 of everything that DVC stores, by path; that of a folder, its list, ends in .dir."""
+    outs = [out for out in repo.index.outs if out.use_cache and out.hash_info]
+    return {os.path.relpath(out.fs_path, repo.root_dir): out.hash_info.value for out in outs}
 
 
 def inspect(oids: Iterable[str], *stores: Any) -> list[Conditions]:
-    """Read every promised object of each store and compare it with its name.
+    """Read every promised object of each store, and what folders list, and compare with its md5.
 
-    Parameters
-    ----------
-    oids
-        Objects, by md5. What a folder's object lists is inspected, too, if any store has it.
-    *stores
-        DVC's object databases: its cache, its remote.
+    A store is one of DVC's object databases: its cache, its remote.
     """
     conditions: list[Conditions] = [{"intact": [], "missing": [], "corrupt": []} for _ in stores]
     wanted = list(dict.fromkeys(oids))
@@ -119,7 +108,7 @@ def repair_remote(repo: Any) -> int:
 
 def changed(repo: Any) -> list[str]:
     """The promised paths whose files in the workspace are others, or not all there."""
-    files = {}
+    files: dict[str, str] = {}
     for path, oid in promised(repo).items():
         listing = json.loads(_read(repo.cache.local, oid)[1] or b"[]")
         files |= {os.path.join(path, entry["relpath"]): entry["md5"] for entry in listing}
@@ -128,16 +117,10 @@ def changed(repo: Any) -> list[str]:
     return [n for n, p in paths.items() if not p.is_file() or checksum(p, "md5") != files[n]]
 
 
-def outdated(repo: Any) -> list[str]:
-    """The stages and pointer files that ``dvc status`` finds changed: code, params, data, outputs."""
-    with _dvc("dvc status"):
-        return [os.path.basename(name).rpartition(":")[2] for name in repo.status()]
-
-
 def fetch(project: Project, revision: str, path: str, target: Path) -> None:
     """Copy what DVC has at `path` of a commit, from the cache or else the remote, to `target`."""
     from dvc.api import DVCFileSystem
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _dvc(f"{path} of {revision[:7]}"):
+    with _dvc(project, f"{path} of {revision[:7]}"):
         DVCFileSystem(str(project.root), rev=revision).get(path, str(target), recursive=True)
