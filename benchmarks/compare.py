@@ -6,7 +6,7 @@ as many settings as the project's own model has. Takes about ten minutes::
 
     python benchmarks/compare.py
 
-writes docs/tables/comparison.md. Needs a processed table (``laptop-pricing run``); XGBoost and
+writes docs/tables/compare.md. Needs a processed table (``laptop-pricing run``); XGBoost and
 LightGBM take part where they are installed (requirements-boosters.txt).
 """
 
@@ -101,7 +101,7 @@ def main():
         cells += [f"{line['more']:+.3f} ± {line['margin']:.3f}" for line in more]
         lines.append(f"| {name} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-    write_text(ROOT / "docs" / "tables" / "comparison.md", "\n".join(lines) + "\n")
+    write_text(ROOT / "docs" / "tables" / "compare.md", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A hook of MkDocs: pages and tables that are made from the code when the site is built.
 
 A line ``<!-- table: NAME -->`` of a page becomes docs/tables/NAME.md. The reference pages come from
-the commands, params.yaml, COLUMNS and the docstrings; the notebook pages from notebooks/.
+the commands, params.yaml, PROBLEM and the docstrings; the notebook pages from notebooks/.
 """
 
 import re
@@ -9,25 +9,22 @@ from pathlib import Path
 
 import nbformat
 import typer
-import typer.main
+import yaml
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
 
-from laptop_pricing import NAME
-from laptop_pricing.cli import app
-from laptop_pricing.data import schema
-from laptop_pricing.settings import Params
+import laptop_pricing
+from laptop_pricing.kit.cli import named_command
+from laptop_pricing.kit.params import Params
+from laptop_pricing.problem import PROBLEM
 
 ROOT = Path(__file__).parent.parent
 TABLES = ROOT / "docs" / "tables"
 NOTEBOOKS, EXECUTED = ROOT / "notebooks", ROOT / ".scratch" / "notebooks"
-PACKAGE = ROOT / "src" / schema.__name__.split(".")[0]
-COMMANDS = {
-    "comparison": "laptop-pricing compare -o docs/tables/comparison.md",
-    "speed": "python benchmarks/speed.py",
-    "serving": "python benchmarks/serving.py",
-}
+PACKAGE, NAME = ROOT / "src" / laptop_pricing.__name__, PROBLEM.name
+KIT = PACKAGE / "kit"
+COMMANDS = {name: f"python benchmarks/{name}.py" for name in ("compare", "serving")}
 EXECUTE = "jupyter nbconvert --to notebook --execute notebooks/*.ipynb --output-dir "
 EXECUTE += ".scratch/notebooks"
 
@@ -38,8 +35,8 @@ def on_files(files, config, **_):
         "cli": _cli(),
         "params": _params(),
         "data-dictionary": _data_dictionary(),
-        **{f"api-{room.parent.name}": _api(room.parent) for room in PACKAGE.glob("*/__init__.py")},
-        "api-rest": _api(PACKAGE),
+        **{f"api-{room.parent.name}": _api(room.parent) for room in KIT.glob("*/__init__.py")},
+        "api-rest": _api(KIT),
     }.items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
     pages = []
@@ -77,7 +74,7 @@ def _table(heads, rows):
 
 def _cli():
     """Every command with its options and example, from the parser itself."""
-    commands = list(_commands(typer.main.get_command(app), None, NAME))
+    commands = list(_commands(named_command(PROBLEM), None, NAME))
     brief = [
         (f"[`{name}`](#{name.replace(' ', '-')})", command.get_short_help_str(200))
         for name, command, _ in commands
@@ -103,22 +100,33 @@ def _commands(command, parent, name):
 
 def _params():
     """Every key of params.yaml with its value, what is allowed and its comment."""
-    page = "# params.yaml\n\nMade from the file and `settings.py`. An unknown key is an error.\n"
+    page = "# params.yaml\n\nMade from the file and `kit/params.py`. An unknown key is an error.\n"
     rules = Params.model_json_schema()["$defs"]
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    for name, said, lines in re.findall(r"^(\w+): *(?:# (.*))?\n((?: .*\n?)+)", text, re.MULTILINE):
-        allowed = rules[Params.model_fields[name].annotation.__name__]["properties"]
-        rows = [
-            (f"`{key}`", f"`{value}`", _allowed(allowed[key]), comment)
-            for key, value, comment in re.findall(r"^ +(\w+): *(.*?) *(?:# (.*))?$", lines, re.M)
-        ]
-        page += f"\n## {name}\n\n{said[:1].upper()}{said[1:]}\n\n"
+    for name in yaml.safe_load(text):
+        said, lines = re.search(rf"((?:^#.*\n)*)^{name}:\n((?:  .*\n)+)", text, re.M).groups()
+        page += f"\n## {name}\n\n{_comment(said)}\n\n"
+        model = rules.get(getattr(Params.model_fields[name].annotation, "__name__", ""), {})
+        rows = []
+        for comment, key in re.findall(r"((?:^  #.*\n)*)^  (\w+):", lines, re.M):
+            allowed = model.get("properties", {}).get(key)
+            value = yaml.safe_load(text)[name][key]
+            told = _allowed(allowed) if allowed else "what `build_model` takes"
+            rows.append((f"`{key}`", f"`{value}`", told, _comment(comment)))
         page += _table(["key", "value", "allowed", "meaning"], rows)
     return page
 
 
+def _comment(lines):
+    """A comment of params.yaml as a sentence."""
+    said = " ".join(line.strip("# ") for line in lines.splitlines())
+    return said[:1].upper() + said[1:]
+
+
 def _allowed(rule):
     """A JSON schema in words."""
+    if "anyOf" in rule:
+        return " or ".join(_allowed(one) for one in rule["anyOf"])
     kind = rule.get("type", "")
     if "prefixItems" in rule:
         return f"{len(rule['prefixItems'])} of: {_allowed(rule['prefixItems'][0])}"
@@ -126,7 +134,7 @@ def _allowed(rule):
         return f"{'one or more' if rule.get('minItems') else 'any'} of: {_allowed(rule['items'])}"
     if "enum" in rule:
         return ", ".join(f"`{word}`" for word in rule["enum"])
-    names = {"string": "text", "integer": "whole number", "number": "number"}
+    names = {"null": "nothing", "string": "text", "integer": "whole number", "number": "number"}
     bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
     bounds["exclusiveMaximum"] = "below"
     found = [f"{word} {rule[key]:g}" for key, word in bounds.items() if key in rule]
@@ -135,7 +143,7 @@ def _allowed(rule):
 
 def _data_dictionary():
     """Every column, and the rules over several of them."""
-    known = {**dict.fromkeys(schema.FEATURES, "feature"), schema.TARGET: "target"}
+    roles = {**dict.fromkeys(PROBLEM.names, "feature"), PROBLEM.target.name: "target"}
     heads = ["name", "in the raw file", "meaning", "kind", "allowed", "default", "role"]
     page = """---
 hide: [toc]
@@ -143,21 +151,19 @@ hide: [toc]
 
 # Data dictionary
 
-Made from `COLUMNS` in `data/schema.py`, the one vocabulary of the project. A column
-without a default must be given.
+Made from `PROBLEM` in `problem.py`. A column without a default must be given.
 
 """
     rows = (
         (f"`{c.name}`", f"`{c.raw_name}`", c.description, f"{c.kind} {c.unit and f'({c.unit})'}")
         + (c.rule, "" if c.default is None else f"`{c.spell(c.default)}`")
-        + (known.get(c.name, "not used"),)
-        for c in schema.COLUMNS
+        + (roles.get(c.name, "not used"),)
+        for c in PROBLEM.columns
     )
     page += _table(heads, rows)
-    doubtful = (*schema.CONTRADICTIONS, *schema.DATASET_CONTRADICTIONS)
     for title, said, rules in (
-        ("Rows that cannot be", "set aside, unless", schema.ROW_RULES),
-        ("Doubtful rows", "kept and counted, if", doubtful),
+        ("Rows that cannot be", "set aside, unless", PROBLEM.rules),
+        ("Doubtful rows", "kept and counted, if", PROBLEM.warnings + PROBLEM.late_warnings),
     ):
         rules = "".join(f"- {rule.text}\n" for rule in rules) or "- (no rule)\n"
         page += f"\n## {title}\n\nA row is {said}:\n\n{rules}"
@@ -168,7 +174,7 @@ def _api(folder):
     """The docstrings of a folder's modules."""
     names = [path.stem for path in sorted(folder.glob("*.py")) if path.stem[:2] != "__"]
     inside = ".".join(folder.relative_to(ROOT / "src").parts)
-    title = "The rest of the package" if folder == PACKAGE else f"`{inside}`"
+    title = "The rest of the kit" if folder == KIT else f"`{inside}`"
     return f"# {title}\n\n" + "".join(f"::: {inside}.{name}\n\n" for name in names)
 
 

@@ -36,15 +36,9 @@ def snapshot(tmp_path_factory):
 @pytest.fixture(scope="module")
 def table(trained):
     """The processed table of ``trained``. Read only."""
-    from laptop_pricing.modeling.train import read_processed
+    from laptop_pricing.kit.modeling.train import read_processed
 
     return read_processed(trained)[0]
-
-
-@pytest.fixture(scope="session")
-def quick(params):
-    """Params that leave nothing to choose."""
-    return params.train.model_copy(update={"alphas": (8,)})
 
 
 @pytest.fixture

@@ -314,8 +314,9 @@ def _make_origin(team):
             (seed / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, seed / name)
     params = yaml.safe_load((seed / "params.yaml").read_text(encoding="utf-8"))
-    params["train"] |= {"folds": 3, "inner_folds": 2, "seeds": [0], "alphas": [1.0, 10.0]}
-    params["ingest"]["source"] = "http://127.0.0.1:9/laptops.csv"
+    params["train"] |= {"folds": 3, "seeds": [0]}
+    params["model"] |= {"inner_folds": 2, "alphas": [1.0, 10.0]}
+    params["ingest"] = {"source": "http://127.0.0.1:9/laptops.csv", "timeout_s": 60}
     (seed / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (seed / "data.dvc").write_text("outs:\n- path: data/raw\n", encoding="utf-8")
     for name in ("dvc.lock", "metrics.json"):

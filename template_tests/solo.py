@@ -64,10 +64,11 @@ def make_project(root, sample_csv):
     change_params(
         root,
         ingest__source=str(sample_csv),
+        ingest__md5=None,
         train__folds=2,
-        train__inner_folds=2,
         train__seeds=[0],
-        train__alphas=[1.0, 10.0],
+        model__inner_folds=2,
+        model__alphas=[1.0, 10.0],
     )
     call(root, "git", "init", "-q", "-b", "devl")
     for name, value in (("user.name", "tester"), ("user.email", "tester@localhost")):

@@ -69,12 +69,11 @@ def ready(snapshot, tmp_path_factory, sample_csv):
     for name, value in (("user.name", "tester"), ("user.email", "tester@localhost")):
         check(root, "git", "config", name, value)
     shutil.copyfile(sample_csv, folder / "sample.csv")
-    quick = {"folds": 2, "inner_folds": 2, "seeds": [0], "alphas": [4.0]}
-    change_params(root, **{f"train__{name}": value for name, value in quick.items()})
+    change_params(root, train__folds=2, train__seeds=[0], model__inner_folds=2)
     change_params(root, criteria__R2=-1.0, criteria__MAPE=9.0)
-    change_params(root, ingest__source=str(folder / "sample.csv"))
+    change_params(root, ingest__source=str(folder / "sample.csv"), ingest__md5=None)
     for alphas in ([4.0], [2.0, 8.0]):
-        change_params(root, train__alphas=alphas)
+        change_params(root, model__alphas=alphas)
         check(root, "laptop-pricing", "run")
         check(root, "git", "commit", "-qam", f"alphas {alphas}")
     for name in ("laptop-price-brl.csv", "new-laptops.csv"):

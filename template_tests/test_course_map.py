@@ -4,9 +4,9 @@ import re
 
 import pytest
 from environments import ROOT
-from typer.main import get_command
 
-from laptop_pricing.cli import app
+from laptop_pricing.kit.cli import named_command
+from laptop_pricing.problem import PROBLEM
 
 SYSTEMS = (
     "Git GitHub .gitignore Cookiecutter DVC S3 IAM DagsHub MLflow pyenv venv requirements.txt "
@@ -33,7 +33,7 @@ def test_each_row_leads_to_something_that_is_there(heading):
     page = (ROOT / "docs" / "course-map.md").read_text("utf-8")
     part = page[page.index(heading) :].split("\n# ")[0].split("\n## Commands")[0]
     rows = [line.split("|") for line in part.splitlines() if line.startswith("| ")]
-    commands = set(get_command(app).commands)
+    commands = set(named_command(PROBLEM).commands)
     for _, system, here, *_ in rows:
         if system.strip() in ("in the course", "no curso"):
             continue

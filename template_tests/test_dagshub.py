@@ -11,18 +11,23 @@ import pytest
 import servers
 from environments import ROOT
 
-from laptop_pricing.data.sample import write_sample
-from laptop_pricing.data.schema import RAW_FILE
-from laptop_pricing.files import checksum
+from laptop_pricing.kit.data.sample import write_sample
+from laptop_pricing.kit.files import checksum
+from laptop_pricing.problem import PROBLEM
 
 pytestmark = pytest.mark.services
 
-REPO = "acme/laptops"
+RAW_FILE, REPO = PROBLEM.raw_file, "acme/laptops"
 WRITER, READER = "token-of-ana", "token-of-bob"
 PROJECT = (".dvc/config", ".dvc/.gitignore", ".gitignore", "params.yaml", "dvc.yaml")
 LOAD = """
-from laptop_pricing.tracking.datasets import load_dataset
-print(len(load_dataset()))
+from laptop_pricing.kit.project import open_project
+from laptop_pricing.kit.tracking.datasets import load_dataset
+from laptop_pricing.model import build_model
+from laptop_pricing.problem import PROBLEM
+project = open_project(PROBLEM, build_model)
+project.load_environment()
+print(len(load_dataset(project)))
 """
 
 
@@ -100,7 +105,7 @@ def ana(hub, tmp_path_factory):
         if branch != "main":
             check(root, "git", "switch", "-q", "-c", branch)
         (root / "data" / "raw").mkdir(parents=True, exist_ok=True)
-        write_sample(root / "data" / "raw" / RAW_FILE, rows, rows)
+        write_sample(PROBLEM, root / "data" / "raw" / RAW_FILE, rows, rows)
         check(root, "dvc", "commit", "-q", "-f", "data.dvc")
         check(root, "git", "add", ".dvc", ".gitignore", "params.yaml", "dvc.yaml", "data.dvc")
         check(root, "git", "commit", "-qm", branch)

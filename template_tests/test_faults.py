@@ -32,7 +32,9 @@ from sharing import (
     status,
 )
 
-from laptop_pricing.data.schema import RAW_FILE
+from laptop_pricing.problem import PROBLEM
+
+RAW_FILE = PROBLEM.raw_file
 
 pytestmark = [
     pytest.mark.services,
@@ -245,9 +247,9 @@ def test_an_object_corrupt_in_the_remote_is_not_trusted_and_mended(team):
     links, code = doctor(team.ana)
     assert code == 1 and links["remote"]["state"] == "broken"
     assert f"{name[:2]}/{name[2:]}" in links["remote"]["found"]
-    assert "doctor --mend" in links["remote"]["fix"]
+    assert "doctor --repair" in links["remote"]["fix"]
 
-    laptop_pricing(team.ana, "doctor", "--mend")
+    laptop_pricing(team.ana, "doctor", "--repair")
     assert corrupt(team.objects()) == []
     ok(ben, "dvc", "pull")
     assert status(ben) == ""
@@ -264,9 +266,9 @@ def test_an_object_deleted_in_the_remote_is_noticed_and_mended(team, lost):
     links, _ = doctor(team.ana)
     assert links["remote"]["state"] == "warning"
     assert "1 of the objects missing" in links["remote"]["found"]
-    assert "doctor --mend" in links["remote"]["fix"]
+    assert "doctor --repair" in links["remote"]["fix"]
 
-    laptop_pricing(team.ana, "doctor", "--mend")
+    laptop_pricing(team.ana, "doctor", "--repair")
     assert name in team.objects() and corrupt(team.objects()) == []
     ben = clone(team, "ben")
     ok(ben, "dvc", "pull")
@@ -342,7 +344,7 @@ def small_team(disk, tmp_path, tmp_path_factory):
     [
         ("ingest", "data/raw/"),
         ("preprocess", "data/processed/table.parquet"),
-        ("train", "models/model.skops"),
+        ("train", "models/model.json"),
     ],
 )
 def test_on_a_full_disk_a_step_leaves_the_old_files_and_says_so(

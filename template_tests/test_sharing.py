@@ -23,9 +23,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="process groups and file modes of POSIX"),
 ]
 
-LAPTOP = "--brand dell --processor-brand intel --processor-name core_i5 --ram-gb 8 --ram-type ddr4"
-LAPTOP += " --ssd 512 --hdd 0 --os windows --os-bit 64-bit --graphic-card-gb 0 --weight casual"
-LAPTOP += " --warranty 1 --no-touchscreen --margin 0.2"
+LAPTOP = "brand=dell processor_brand=intel processor_name=core_i5 ram_gb=8 ram_type=ddr4 ssd=512"
+LAPTOP += " hdd=0 os=windows os_bit=64-bit graphic_card_gb=0 weight=casual warranty=1 touchscreen=no"
 
 
 @pytest.fixture
@@ -38,8 +37,8 @@ def team(request, tmp_path_factory, tmp_path):
 
 def priced(clone, laptops):
     """What the member's model says: a quote as shown, and a file of prices, byte by byte."""
-    options = [option.replace("_", " ") for option in LAPTOP.split()]
-    quote = laptop_pricing(clone, "quote", *options, run=ok)
+    fields = [field.replace("core_i5", "core i5") for field in LAPTOP.split()]
+    quote = laptop_pricing(clone, "quote", *fields, "--margin", "0.2", run=ok)
     output = clone.parent / f"{clone.name}-priced.csv"
     laptop_pricing(clone, "predict", laptops, "-o", output, run=ok)
     return quote, output.read_bytes()

@@ -22,11 +22,12 @@ from sharing import (
 )
 from solo import change_params
 
-from laptop_pricing.data.schema import FEATURES
-from laptop_pricing.files import checksum
-from laptop_pricing.modeling.bundle import load_bundle, read_metadata
-from laptop_pricing.modeling.train import read_processed
-from laptop_pricing.settings import Workspace
+from laptop_pricing.kit.files import checksum
+from laptop_pricing.kit.modeling.bundle import load_bundle, read_metadata
+from laptop_pricing.kit.modeling.train import read_processed
+from laptop_pricing.kit.project import Project
+from laptop_pricing.model import build_model
+from laptop_pricing.problem import PROBLEM
 
 pytestmark = [
     pytest.mark.services,
@@ -34,10 +35,10 @@ pytestmark = [
 ]
 
 NAME = "laptop-pricing"
-POOR = {"train__crossed": [], "train__alphas": [60.0], "train__folds": 2}
+POOR = {"model__crossed": [], "model__alphas": [60.0], "train__folds": 2}
 POOR |= {"criteria__R2": 0.0, "criteria__MAPE": 0.5}
-GOOD = {"train__crossed": ["processor_name"], "train__alphas": [4.0]}
-WORSE = {"train__alphas": [100.0]}
+GOOD = {"model__crossed": ["processor_name"], "model__alphas": [4.0]}
+WORSE = {"model__alphas": [100.0]}
 
 
 PAGE = "branches.md"
@@ -179,7 +180,7 @@ def data_and_params_change_at_once(story):
     ok(ana, "git", "push", "-q", "-u", "origin", "more-data")
     story.pull_request("more-data", "devl")
 
-    change_params(ben, train__alphas=[2.0])
+    change_params(ben, model__alphas=[2.0])
     run(ben, COMMIT, **{"finer-alphas": "other-alphas"})
     done = run(ben, MERGE, call)
     assert done.returncode == 1
@@ -188,7 +189,7 @@ def data_and_params_change_at_once(story):
     run(ben, RESOLVE)
     assert status(ben) == ""
     metadata = read_metadata(ben / "models")
-    assert metadata["data_md5"] == checksum(more, "md5") and metadata["alpha"] == 2
+    assert metadata["data_md5"] == checksum(more, "md5") and metadata["chosen"] == {"alpha": 2}
 
     story.pull_request("other-alphas", "devl")
     story.all_the_way(ben)
@@ -205,17 +206,16 @@ def the_way_back(story):
 def prod_is_what_was_tested(story, tmp_path, monkeypatch):
     """By its alias, with the right bytes and prices; and nobody has anything left to do."""
     import mlflow
-    import mlflow.sklearn
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", story.address)
     mlflow.set_tracking_uri(story.address)
     version = story.client.get_model_version_by_alias(NAME, "prod")
     assert int(version.version) == 2
     bundle = Path(story.client.download_artifacts(version.run_id, "bundle", str(tmp_path)))
-    assert checksum(bundle / "model.skops", "sha256") == version.tags["model_sha256"]
-    table, _ = read_processed(Workspace(story.team.ben))
-    loaded = mlflow.sklearn.load_model(f"models:/{NAME}@prod").predict(table[list(FEATURES)])
-    assert loaded.tolist() == load_bundle(bundle).model.predict(table).tolist()
+    assert checksum(bundle / "model.json", "sha256") == version.tags["model_sha256"]
+    table, _ = read_processed(Project(PROBLEM, build_model, story.team.ben))
+    loaded = mlflow.pyfunc.load_model(f"models:/{NAME}@prod").predict(table[list(PROBLEM.names)])
+    assert loaded.tolist() == load_bundle(bundle).predict(table).tolist()
 
     for clone in (story.team.ana, story.team.ben):
         ok(clone, "git", "switch", "-q", "devl")

@@ -442,7 +442,7 @@ def push_change(team, branch, message, share=True):
     ok(team.ana, "git", "switch", "-q", "-c", branch)
     path = team.ana / "params.yaml"
     params = yaml.safe_load(path.read_text("utf-8"))
-    params["train"]["alphas"] = [2.0, 20.0]
+    params["model"]["alphas"] = [2.0, 20.0]
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
     if share:
         ok(team.ana, "dvc", "repro")
@@ -537,7 +537,8 @@ def test_dagshub_is_connected_and_the_result_registered(snapshot, tmp_path, own_
         bash_line = ("bash", "-eo", "pipefail", "-c")
         check(project, *bash_line, connect, **variables)
         params = yaml.safe_load((project / "params.yaml").read_text("utf-8"))
-        params["train"] |= {"folds": 3, "inner_folds": 2, "seeds": [0], "alphas": [1.0, 10.0]}
+        params["train"] |= {"folds": 3, "seeds": [0]}
+        params["model"] |= {"inner_folds": 2, "alphas": [1.0, 10.0]}
         (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         check(project, "bike-fares", "sample", tmp_path / "s.csv", "--rows", "400", **variables)
         check(project, "bike-fares", "ingest", tmp_path / "s.csv", **variables)

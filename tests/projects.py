@@ -10,7 +10,7 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 import laptop_pricing
-from laptop_pricing.settings import PARAMS_FILE
+from laptop_pricing.kit.params import PARAMS_FILE
 
 FILES = (".dvc/.gitignore", ".dvcignore", ".env.example", ".gitattributes", ".gitignore")
 FILES += (".pre-commit-config.yaml", "dvc.yaml", "requirements.txt", PARAMS_FILE, "src")
@@ -19,7 +19,8 @@ BIN = Path(sys.executable).parent
 
 # Quick params, and criteria that any model meets.
 QUICK = {
-    "train": {"folds": 2, "inner_folds": 2, "seeds": [0], "alphas": [2.0, 8.0]},
+    "train": {"folds": 2, "seeds": [0]},
+    "model": {"inner_folds": 2, "alphas": [2.0, 8.0]},
     "criteria": {"R2": -1.0, "MAPE": 100.0},
 }
 
@@ -37,7 +38,7 @@ def make_project(root, source):
     (root / "data.dvc").write_text("outs:\n- path: data/raw\n", encoding="utf-8")
     params, yaml = root / PARAMS_FILE, YAML()
     settings = yaml.load(params.read_text(encoding="utf-8"))
-    for section, values in (QUICK | {"ingest": {"source": str(source)}}).items():
+    for section, values in (QUICK | {"ingest": {"source": str(source), "md5": None}}).items():
         settings[section].update(values)
     with open(params, "w", encoding="utf-8") as file:
         yaml.dump(settings, file)

@@ -17,11 +17,13 @@ from iam_policy import allowed
 from s3_gateway import Request
 from stack_template import GIVEN, PROVIDER, REGION, STACK, resources
 
-from laptop_pricing.data.ingest import ingest
-from laptop_pricing.data.sample import write_sample
-from laptop_pricing.errors import DataUnavailable
-from laptop_pricing.files import checksum
-from laptop_pricing.settings import Workspace
+from laptop_pricing.kit.data.ingest import ingest
+from laptop_pricing.kit.data.sample import write_sample
+from laptop_pricing.kit.errors import DataUnavailable
+from laptop_pricing.kit.files import checksum
+from laptop_pricing.kit.project import Project
+from laptop_pricing.model import build_model
+from laptop_pricing.problem import PROBLEM
 
 pytestmark = pytest.mark.services
 
@@ -397,36 +399,36 @@ def test_the_gateway_refuses_keys_that_it_does_not_know(gateway):
 @pytest.fixture
 def raw_csv(tmp_path):
     path = tmp_path / "laptops.csv"
-    write_sample(path, 60)
+    write_sample(PROBLEM, path, 60)
     return path
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    return Workspace(tmp_path / "workspace")
+def project(tmp_path, params):
+    return Project(PROBLEM, build_model, tmp_path / "project", given_params=params)
 
 
 @pytest.mark.parametrize("who", ["member", "github_role"])
 def test_ingest_with_a_profile(
-    request, who, workspace, params, raw_csv, profile, gateway, enforced, monkeypatch
+    request, who, project, raw_csv, profile, gateway, enforced, monkeypatch
 ):
     keys = request.getfixturevalue(who)
     name = profile(keys, gateway.address)
     _client(keys, gateway.address).upload_file(str(raw_csv), BUCKET, "dataset/laptops.csv")
     monkeypatch.setenv("AWS_PROFILE", name)
-    found = ingest(f"s3://{BUCKET}/dataset/laptops.csv", workspace, params)
+    found = ingest(project, f"s3://{BUCKET}/dataset/laptops.csv")
     assert found["rows"] == 60
-    assert workspace.raw.read_bytes() == raw_csv.read_bytes()
+    assert project.raw.read_bytes() == raw_csv.read_bytes()
 
 
 def test_ingest_from_elsewhere_is_refused(
-    workspace, params, raw_csv, profile, gateway, admin, member, monkeypatch
+    project, raw_csv, profile, gateway, admin, member, monkeypatch
 ):
     admin("s3").upload_file(str(raw_csv), BUCKET, "private/laptops.csv")
     monkeypatch.setenv("AWS_PROFILE", profile(member, gateway.address))
     with pytest.raises(DataUnavailable, match="AccessDenied"):
-        ingest(f"s3://{BUCKET}/private/laptops.csv", workspace, params)
-    assert not workspace.raw.exists()
+        ingest(project, f"s3://{BUCKET}/private/laptops.csv")
+    assert not project.raw.exists()
 
 
 def _run(command, folder, works=True):

@@ -6,33 +6,32 @@ Arguments: a run, a name for its model, a file for the dataset that is read back
 import json
 import sys
 
-from laptop_pricing.data.schema import FEATURES
-from laptop_pricing.modeling.train import read_processed
-from laptop_pricing.settings import PARAMS_FILE, find_workspace, load_params
-from laptop_pricing.tracking.datasets import load_dataset, register_dataset
-from laptop_pricing.tracking.registry import register, set_alias
+from laptop_pricing.kit.modeling.train import read_processed
+from laptop_pricing.kit.project import open_project
+from laptop_pricing.kit.tracking.datasets import load_dataset, register_dataset
+from laptop_pricing.kit.tracking.registry import register, set_alias
+from laptop_pricing.model import build_model
+from laptop_pricing.problem import PROBLEM
 
 run_id, name, file = sys.argv[1:]
-workspace = find_workspace()
-params = load_params(workspace.root / PARAMS_FILE)
+project = open_project(PROBLEM, build_model)
+versions = [register(project, run_id, name) for _ in range(2)]
+set_alias(project, name, "champion", versions[0])
 
-versions = [register(workspace, run_id, name) for _ in range(2)]
-set_alias(workspace, name, "champion", versions[0])
+import mlflow.pyfunc  # noqa: E402  The kit must do without it being imported.
 
-import mlflow.sklearn  # noqa: E402  The package must do without it being imported.
+mlflow.set_tracking_uri(project.tracking_uri)
+model = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+table, _ = read_processed(project)
 
-mlflow.set_tracking_uri(workspace.tracking_uri)
-model = mlflow.sklearn.load_model(f"models:/{name}@champion")
-table, _ = read_processed(workspace)
-
-entries = [register_dataset(workspace, params) for _ in range(2)]
-workspace.raw.unlink()  # now only DVC has it
-load_dataset().to_csv(file, index=False)
+entries = [register_dataset(project) for _ in range(2)]
+project.raw.unlink()  # now only DVC has it
+load_dataset(project).to_csv(file, index=False)
 
 found = {
     "mlflow": mlflow.__version__,
     "versions": versions,
-    "prices": model.predict(table[list(FEATURES)]).tolist(),
+    "predictions": model.predict(table[list(PROBLEM.names)]).tolist(),
     "entries": [(entry.run_id, entry.new) for entry in entries],
 }
 print(json.dumps(found))

@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -104,18 +105,21 @@ def make_cli(
     team = Team(problem, build_model, trusted, add_routes)
 
     def main() -> None:
-        root = typer.main.get_command(app)
-        _name_command(root, problem.name)
-        fields = "\n".join(
-            f"  {c.name}: {c.description.lower()}, {c.rule}" for c in problem.features
-        )
-        quote_help = root.commands["quote"]  # type: ignore[attr-defined]
-        told = " ".join(f'{name}="{value}"' for name, value in problem.example.items())
-        quote_help.help += f"\n\n\b\nFields:\n{fields}"
-        quote_help.epilog = f"Example: {problem.name} quote {told} --margin 0.2"
-        _run(lambda: root(obj=team, prog_name=problem.name))
+        _run(lambda: named_command(problem)(obj=team, prog_name=problem.name))
 
     return main
+
+
+def named_command(problem: Problem) -> Any:
+    """All commands as Click knows them, under the project's name and with its fields."""
+    root = typer.main.get_command(app)
+    _name_command(root, problem.name)
+    quote_command = root.commands["quote"]  # type: ignore[attr-defined]
+    fields = "\n".join(f"  {c.name}: {c.description.lower()}, {c.rule}" for c in problem.features)
+    told = " ".join(f"{name}={shlex.quote(text)}" for name, text in problem.example.items())
+    quote_command.help += f"\n\n\b\nFields:\n{fields}"
+    quote_command.epilog = f"Example: {problem.name} quote {told} --margin 0.2"
+    return root
 
 
 def _name_command(command: Any, name: str) -> None:

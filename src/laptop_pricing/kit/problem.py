@@ -8,6 +8,7 @@ only place where a cell is read.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property, reduce
 from operator import or_
 from reprlib import Repr
@@ -87,10 +88,10 @@ class Column:
         match = self._pattern.fullmatch(text) if len(text) <= _DIGITS else None
         if match is None:
             return None
-        value = float(match[1])
         if self.kind == "number":
-            return value
-        return int(value) if value.is_integer() else None
+            return float(match[1])
+        value = Decimal(match[1])  # exact, where a float would round a fraction away
+        return int(value) if value == int(value) else None
 
     def spell(self, value: Value) -> str:
         """Write `value` as the raw file does: the inverse of :meth:`read`."""

@@ -28,9 +28,8 @@ def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any
     host, slash, path = (address.partition("?")[0] if mark else address).partition("/")
     # What is shown and written holds neither a user nor a query, which may be secrets.
     name, params = scheme + mark + host.rpartition("@")[2] + slash + path, project.params
-    if scheme not in ("", "http", "https", "s3"):
-        raise UserError(name, f"found {scheme}://; {_MISSPELLED}")
-    if mark and (not host or "@" in host or re.search(r"\s", address)):
+    malformed = mark and (not host or "@" in host or re.search(r"\s", address))
+    if malformed or scheme not in ("", "http", "https", "s3"):
         raise UserError(name, _MISSPELLED)
     with atomic_path(project.raw, folder=project.interim) as part:
         _fetch(source, name, scheme, part, params.ingest.timeout_s)
@@ -69,8 +68,7 @@ def _fetch(source: str, name: str, scheme: str, target: Path, timeout_s: float) 
         options |= {"encoded": True, "ssl": authorities, "client_kwargs": client}
     try:
         if scheme:
-            files = fsspec.filesystem(scheme, **options)
-            files.get_file(source, target, timeout=timeout_s)
+            fsspec.filesystem(scheme, **options).get_file(source, target, timeout=timeout_s)
         else:
             shutil.copyfile(Path(source).expanduser(), target)
     except asyncio.TimeoutError:
@@ -82,6 +80,6 @@ def _fetch(source: str, name: str, scheme: str, target: Path, timeout_s: float) 
     except (OSError, aiohttp.ClientError, BotoCoreError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
-        missing = scheme[:4] == "http" and isinstance(error, FileNotFoundError)  # its text: the URL
-        why = "the server answered 404" if missing else reason(error)
+        hidden = scheme[:4] == "http" and isinstance(error, FileNotFoundError)  # it has the query
+        why = "the server answered 404" if hidden else reason(error)
         raise (DataUnavailable if scheme else UserError)(name, why) from None

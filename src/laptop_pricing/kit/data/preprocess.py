@@ -17,10 +17,7 @@ SUMMARY_FILE = "summary.json"
 
 
 def preprocess(project: Project) -> dict[str, Any]:
-    """Set bad rows aside, remove exact duplicates, count doubtful rows; gives summary.json.
-
-    More than ``max_rejected`` bad rows are an error, and rejected.csv is written nevertheless.
-    """
+    """Set bad rows aside, remove exact duplicates, count doubtful rows; gives the summary."""
     problem, params, folder = project.problem, project.params.preprocess, project.processed
     text = read_dataset(project.raw, problem, params.median_target)
     table, failures = validate(text, problem.columns, problem.rules)

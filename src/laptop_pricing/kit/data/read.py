@@ -7,7 +7,7 @@ import pandas as pd
 from pyarrow import ArrowException
 
 from ..errors import UserError
-from ..problem import Column, Problem
+from ..problem import Problem
 
 # A spreadsheet runs what begins so, and is no number.
 _FORMULA = r"^(?![+-][\d.]*(?:[eE][+-]?\d+)?$)([=+@\t\r-])"
@@ -25,9 +25,7 @@ def read_csv(path: Path) -> pd.DataFrame:
                 rows.append(row)
                 if len(row) != len(rows[0]):
                     raise csv.Error(f"{len(row)} cells; expected {len(rows[0])} as in the header")
-    except UnicodeDecodeError as error:
-        raise UserError(path, f"{error}; expected UTF-8", "save the file as UTF-8") from None
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(path, reason(error)) from None
     except csv.Error as error:
         raise UserError(f"{path}: line {lines.line_num}", f"{error}", "correct that line") from None
@@ -60,10 +58,10 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
         raise UserError(path, "a header without rows; expected the dataset")
     text = text[[*names]].set_axis([*names.values()], axis=1)
     values = {cell: target.parse(cell) for cell in text[target.name].unique()}
-    median = text[target.name].map(values).astype(float).median()
-    low, high = median_target
-    if pd.isna(median):
+    numbers = text[target.name].map(values).dropna().astype(float)
+    if numbers.empty:
         raise UserError(path, f"no readable {target.name}; expected {target.rule}")
+    median, (low, high) = numbers.median(), median_target
     if not low <= median <= high:
         found = f"median {target.name} {median:,.6g}; expected {low:,g} to {high:,g} {target.unit}"
         remedy = "convert it, or change preprocess.median_target if it is right"
@@ -72,10 +70,9 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
 
 
 def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read rows to be predicted, from CSV or Parquet, by raw or clean names.
+    """Read rows to be predicted, from CSV or Parquet, under raw or clean names.
 
-    Gives the file as it is, and its features as text under clean names, with the default where a
-    cell is blank or a column missing.
+    Gives the file as it is; and its features as text, the default where a cell or column is blank.
     """
     ending = path.suffix.lower()
     if ending not in (".csv", ".parquet"):
@@ -87,21 +84,20 @@ def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]
     given = given.reset_index(drop=given.index.names == [None])
     if given.empty:
         raise UserError(path, f"no rows; expected at least one {problem.item}")
-    return given, pd.DataFrame({c.name: _cells(path, given, c) for c in problem.features})
-
-
-def _cells(path: Path, given: pd.DataFrame, column: Column) -> pd.Series:
-    known = (column.name.casefold(), column.raw_name.casefold())
-    names = [name for name in given if str(name).strip().casefold() in known]
-    if len(names) > 1:
-        raise UserError(path, f"column found twice: {', '.join(names)}", "keep one of them")
-    if not names and column.default is None:
-        raise UserError(path, f"column missing: {column.name} ({column.rule})", "add it")
-    cells = given[names[0]] if names else pd.Series("", index=given.index)
-    text = cells.map(str).where(cells.notna(), "")
-    if column.default is None:
-        return text
-    return text.where(text.str.strip() != "", column.spell(column.default))
+    text = pd.DataFrame(index=given.index)
+    for c in problem.features:
+        known = (c.name.casefold(), c.raw_name.casefold())
+        names = [name for name in given if str(name).strip().casefold() in known]
+        if len(names) > 1:
+            raise UserError(path, f"column found twice: {', '.join(names)}", "keep one of them")
+        if not names and c.default is None:
+            raise UserError(path, f"column missing: {c.name} ({c.rule})", "add it")
+        cells = given[names[0]] if names else pd.Series("", given.index)
+        text[c.name] = cells.map(str).where(cells.notna(), "")
+        if c.default is not None:
+            blank = text[c.name].str.strip() == ""
+            text[c.name] = text[c.name].mask(blank, c.spell(c.default))
+    return given, text
 
 
 def escape_formulas(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,9 +5,10 @@ gives the same bytes on every Python and system.
 """
 
 import math
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from ..problem import Column, Problem, Value
 
 BLOCK_ROWS = 50_000
 SEED = 2025
-_ROUNDS = 300  # of drawing, until enough rows keep the rules
+Draw = Callable[..., Any]  # (high, shape): integers from 0 to below `high`
 
 
 def write_sample(problem: Problem, path: Path, rows: int, seed: int = SEED) -> None:
@@ -30,40 +31,39 @@ def write_sample(problem: Problem, path: Path, rows: int, seed: int = SEED) -> N
 
 def sample_blocks(problem: Problem, rows: int, seed: int = SEED) -> Iterator[pd.DataFrame]:
     """The sample in blocks of text, of up to BLOCK_ROWS rows, under raw names."""
-    random = np.random.RandomState(seed)
+    draw: Draw = partial(np.random.RandomState(seed).randint, 0, dtype=np.int64)
     for start in range(0, rows, BLOCK_ROWS):
         size = min(BLOCK_ROWS, rows - start)
-        table, here = _cases(random, problem, size), np.arange(size)
+        table, here = _cases(draw, problem, size), np.arange(size)
         # One case in four is listed again at another target; a few rows are there twice, whole.
-        earlier = random.randint(0, size, size, dtype=np.int64)
-        table = table.take(np.where(_chance(random, 22, size), earlier, here))
-        table[problem.target.name] = _targets(random, problem, table)
+        earlier = draw(size, size)
+        table = table.take(np.where(draw(100, size) < 22, earlier, here))
+        table[problem.target.name] = _targets(draw, problem, table)
         for column in problem.late:
-            table[column.name] = _draw(random, column, size)
-        table = table.take(np.maximum(here - _chance(random, 2, size), 0)).reset_index(drop=True)
+            table[column.name] = _choose(draw, column, size)
+        table = table.take(np.maximum(here - (draw(100, size) < 2), 0)).reset_index(drop=True)
         yield pd.DataFrame({c.raw_name: table[c.name].map(cache(c.spell)) for c in problem.columns})
 
 
-def _cases(random: np.random.RandomState, problem: Problem, rows: int) -> pd.DataFrame:
+def _cases(draw: Draw, problem: Problem, rows: int) -> pd.DataFrame:
     """Typed features: rows that keep the rules, nearly all without a doubt."""
     size, drawn = max(rows, 1000), pd.DataFrame()
-    for _ in range(_ROUNDS):
-        table = pd.DataFrame({c.name: _draw(random, c, size) for c in problem.features})
+    for _ in range(300):
+        table = pd.DataFrame({c.name: _choose(draw, c, size) for c in problem.features})
         doubtful = np.any([rule.holds(table) for rule in problem.warnings], axis=0)
         good = np.all([rule.holds(table) for rule in problem.rules], axis=0)
-        drawn = pd.concat([drawn, table[good & (~doubtful | _chance(random, 2, size))]])
+        drawn = pd.concat([drawn, table[good & (~doubtful | (draw(100, size) < 2))]])
         if len(drawn) >= rows:
             return drawn.head(rows)
     raise UserError("problem.py: rules, warnings", "hardly a row drawn at random keeps them all")
 
 
-def _draw(random: np.random.RandomState, column: Column, rows: int) -> np.ndarray:
+def _choose(draw: Draw, column: Column, rows: int) -> np.ndarray:
     """Values of a column; those of a category are the rarer the later they stand."""
     values = _values(column)
     bounds = np.cumsum(np.arange(len(values), 0, -1) ** (0 if column.numeric else 1))
-    drawn = random.randint(0, bounds[-1], rows, dtype=np.int64)
-    kind = object if column.kind == "category" else None
-    return np.array(values, kind)[np.searchsorted(bounds, drawn, side="right")]
+    places = np.searchsorted(bounds, draw(bounds[-1], rows), side="right")
+    return np.array(values, object if column.kind == "category" else None)[places]
 
 
 def _values(column: Column) -> list[Value]:
@@ -74,25 +74,22 @@ def _values(column: Column) -> list[Value]:
     return sorted({int(n) if column.kind == "integer" else float(n) for n in numbers})
 
 
-def _chance(random: np.random.RandomState, percent: int, rows: int) -> np.ndarray:
-    return random.randint(0, 100, rows, dtype=np.int64) < percent
-
-
-def _targets(random: np.random.RandomState, problem: Problem, table: pd.DataFrame) -> np.ndarray:
+def _targets(draw: Draw, problem: Problem, table: pd.DataFrame) -> np.ndarray:
     """A factor for each value of each feature, in thousandths; their product, and 10 % noise."""
-    target, truth = problem.target, np.random.RandomState(SEED)  # the same truth for every seed
+    truth: Draw = partial(np.random.RandomState(SEED).randint, 0, dtype=np.int64)  # for all seeds
+    target = problem.target
     low = max(target.low, target.high / 1000)
     width = int(1000 * (target.high / low) ** (1 / len(problem.features))) - 1000
     product = np.full(len(table), 1_000_000, dtype=np.int64)
     for column in problem.features:
         values = _values(column)
-        factors = 1000 + truth.randint(0, width + 1, len(values), dtype=np.int64)
+        factors = 1000 + truth(width + 1, len(values))
         for ladder in column.ladders or ([values] if column.numeric else []):
             places = [values.index(value) for value in ladder]
             factors[places] = np.sort(factors[places])[:: 1 if column.monotonic else -1]
         product = product * table[column.name].map(dict(zip(values, factors))).to_numpy() // 1000
-    noise = random.randint(0, 161, (4, len(table)), dtype=np.int64).sum(axis=0)
-    decimals = 0 if target.kind == "integer" else max(0, 2 - math.floor(math.log10(low)))
+    noise = draw(161, (4, len(table))).sum(axis=0)
+    decimals = max(0, 2 - math.floor(math.log10(low)))
     exact = low * (product * (680 + noise) // 1000) / 1_000_000
     rounded = np.clip(exact.round(decimals), target.low, target.high)
-    return rounded.astype(np.int64) if target.kind == "integer" else rounded
+    return rounded.astype(np.int64 if target.kind == "integer" else float)

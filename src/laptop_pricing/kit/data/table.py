@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from ..problem import Column, RowRule
@@ -21,12 +20,20 @@ def validate(
     ``row`` (the index), ``column``, ``value`` (as found) and ``rule`` of every cell that was not
     read, and of every rule that a row of good cells breaks.
     """
-    typed = pd.DataFrame({c.name: _read_cells(c, text[c.name]) for c in columns}, text.index)
-    bad = typed.isna()
-    headers = _headers(text[bad.any(axis=1)], columns)
-    lines = [(row, "", "", _AGAIN) for row in headers]
+    typed = pd.DataFrame(index=text.index)
     for c in columns:
-        cells = text.loc[bad[c.name], c.name].drop(headers)
+        values = {cell: c.read(cell) for cell in text[c.name].unique()}
+        typed[c.name] = text[c.name].map(pd.Series(values, dtype=object))
+    bad = typed.isna()
+    bad = bad[bad.any(axis=1)]
+    rows = text.loc[bad.index]
+    header = pd.Series(True, rows.index)
+    for c in columns:
+        words = [c.name, c.raw_name, *([] if c.default is None else [c.spell(c.default)])]
+        header &= rows[c.name].str.strip().str.casefold().isin([word.casefold() for word in words])
+    lines = [(row, "", "", _AGAIN) for row in rows.index[header]]
+    for c in columns:
+        cells = rows.loc[bad[c.name] & ~header, c.name]
         lines += [(row, c.name, cell, c.rule) for row, cell in cells.items()]
     good = typed.dropna().astype({c.name: _TYPES[c.kind] for c in columns})
     for rule in rules if len(good) else ():
@@ -34,22 +41,6 @@ def validate(
     failures = pd.DataFrame(lines, columns=["row", "column", "value", "rule"])
     failures = failures.sort_values(["row", "column"], kind="stable", ignore_index=True)
     return good.drop(index=failures["row"].unique(), errors="ignore"), failures
-
-
-def _read_cells(column: Column, cells: pd.Series) -> np.ndarray:
-    codes, distinct = pd.factorize(cells)
-    values = np.empty(len(distinct), dtype=object)
-    values[:] = [column.read(cell) for cell in distinct]
-    return values[codes]
-
-
-def _headers(text: pd.DataFrame, columns: Sequence[Column]) -> pd.Index:
-    """The rows that repeat the header, by raw or clean names."""
-    again = pd.Series(True, text.index)
-    for c in columns:
-        words = [c.name, c.raw_name, *([] if c.default is None else [c.spell(c.default)])]
-        again &= text[c.name].str.strip().str.casefold().isin([word.casefold() for word in words])
-    return text.index[again]
 
 
 def features(columns: Sequence[Column], table: pd.DataFrame) -> pd.DataFrame:

@@ -28,21 +28,11 @@ CASES_FILE = "cases.json"
 METADATA_FILE = "metadata.json"
 FORMAT = 4
 MOST_BYTES = 1 << 30  # that a model may unpack to
-REQUIRED = {
-    "format",
-    "files",
-    "model_file",
-    "columns",
-    "versions",
-    "data_md5",
-    "holdout",
-    "metrics",
-    "calibration",
-    "distances",
-    "slices",
-}
+REQUIRED = {"format", "files", "model_file", "columns", "versions", "data_md5", "holdout"}
+REQUIRED |= {"metrics", "calibration", "distances", "slices"}
 VERSIONED = ("numpy", "pandas", "scikit-learn", "skops")
 _REMEDY = "run dvc repro -f"
+_BROKEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 # Types that a model file may hold beside those that skops trusts. Never the file's own list.
 TRUSTED_TYPES = (
@@ -108,17 +98,8 @@ def save_bundle(
 ) -> dict[str, Any]:
     """Write a bundle; metadata.json comes last and makes it whole.
 
-    Parameters
-    ----------
-    model
-        Fitted. Of a search by folds the best model is kept.
-    facts
-        What metadata.json says beside the format, the columns, the versions and the checksums.
-
-    Returns
-    -------
-    dict
-        The metadata.
+    Of a fitted search by folds the best model is kept. `facts` are what metadata.json says beside
+    the format, the columns, the versions and the checksums.
     """
     best = getattr(model, "best_estimator_", model)
     factors = getattr(best, "factors_", None)
@@ -143,7 +124,7 @@ def save_bundle(
 def load_bundle(
     folder: Path, problem: Optional[Problem] = None, trusted: Sequence[str] = ()
 ) -> Bundle:
-    """Read a bundle that is whole and made by compatible code.
+    """Read a bundle that is whole and made by compatible code, else raise a UserError.
 
     Neither pandas nor scikit-learn is imported for a model of plain numbers.
 
@@ -153,11 +134,6 @@ def load_bundle(
         What the bundle has to be made for.
     trusted
         Further types that the team's own model file may hold.
-
-    Raises
-    ------
-    UserError
-        If it is missing, corrupt, foreign or incompatible.
     """
     metadata = read_metadata(folder)
     if problem and metadata["columns"] != _columns(problem):
@@ -172,27 +148,12 @@ def load_bundle(
         else:
             model = _load_skops(folder / name, contents[name], metadata, trusted)
         return Bundle(model, metadata, Neighbours(json.loads(contents[CASES_FILE])))
-    except (
-        ArithmeticError,
-        AttributeError,
-        IndexError,
-        KeyError,
-        RecursionError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (*_BROKEN, zipfile.BadZipFile) as error:
         raise UserError(folder, f"not a bundle of ours: {error}", _REMEDY) from None
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """metadata.json of a bundle, checked.
-
-    Raises
-    ------
-    UserError
-        If it is missing or not one that this code writes.
-    """
+    """metadata.json of a bundle; a UserError says that this code did not write it."""
     path = folder / METADATA_FILE
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))

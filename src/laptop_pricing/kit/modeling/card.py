@@ -22,16 +22,7 @@ def model_card(
 ) -> str:
     """The card as Markdown, below the 5,000 characters that a version's description may have.
 
-    Parameters
-    ----------
-    metadata
-        The bundle's.
-    summary
-        The content of data/processed/summary.json.
-    slices
-        The content of reports/plots/slices.csv.
-    commit
-        Of the code that made it.
+    `summary` and `slices` are the contents of summary.json and of plots/slices.csv.
     """
     metrics = metadata["metrics"]
     return render(

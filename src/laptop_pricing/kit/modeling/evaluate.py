@@ -77,13 +77,6 @@ def cross_validate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Nested cross-validation over all rows of a processed table, by its groups.
 
-    Parameters
-    ----------
-    model
-        Unfitted.
-    name
-        What the progress bar calls it.
-
     Returns
     -------
     folds
@@ -92,11 +85,6 @@ def cross_validate(
         One line per seed and row: ``row``, ``seed``, ``fold``, ``actual``, ``predicted`` by a model
         that saw no row of that group, and ``distance``: in how many fields the nearest row that it
         saw differs.
-
-    Raises
-    ------
-    ValueError
-        If a group is on both sides of a fold.
     """
     splits = list(grouped_folds(table[GROUP], params.folds, params.seeds))
     folds, parts = [], []
@@ -143,14 +131,10 @@ def against(
     lines = {}
     for name in ("R2", "MAPE"):
         more = others[name] - folds[name]
-        count = len(more)
-        variance = more.var(ddof=1) * (1 / count + 1 / (params.folds - 1))
-        margin = student.ppf(0.975, count - 1) * np.sqrt(variance)
-        lines[name] = {
-            "mean": float(others[name].mean()),
-            "more": float(more.mean()),
-            "margin": float(margin),
-        }
+        variance = more.var(ddof=1) * (1 / len(more) + 1 / (params.folds - 1))
+        margin = student.ppf(0.975, len(more) - 1) * np.sqrt(variance)
+        found = others[name].mean(), more.mean(), margin
+        lines[name] = dict(zip(("mean", "more", "margin"), map(float, found)))
     return lines
 
 
@@ -165,21 +149,11 @@ def sampling_interval(predictions: pd.DataFrame, groups: pd.Series) -> dict[str,
     """
     first = predictions[predictions["seed"] == predictions["seed"].min()]
     actual, error = first["actual"], first["predicted"] - first["actual"]
-    terms = pd.DataFrame(
-        {
-            "n": 1.0,
-            "y": actual,
-            "yy": actual**2,
-            "ee": error**2,
-            "ape": abs(error / actual),
-        }
-    )
-    sums = terms.groupby(first["row"].map(groups)).sum().to_numpy()
+    terms = {"n": 1.0, "y": actual, "yy": actual**2, "ee": error**2, "ape": abs(error / actual)}
+    sums = pd.DataFrame(terms).groupby(first["row"].map(groups)).sum().to_numpy()
     random = np.random.default_rng(0)
-    drawn = np.array(
-        [sums[random.integers(len(sums), size=len(sums))].sum(axis=0) for _ in range(DRAWS)]
-    )
-    n, y, yy, ee, ape = drawn.T
+    drawn = (sums[random.integers(len(sums), size=len(sums))].sum(axis=0) for _ in range(DRAWS))
+    n, y, yy, ee, ape = np.array(list(drawn)).T
     draws = {"R2": 1 - ee / (yy - y**2 / n), "MAPE": ape / n}
     return {name: np.quantile(found, [0.025, 0.975]).tolist() for name, found in draws.items()}
 
@@ -195,14 +169,7 @@ def target_bands(problem: Problem, values: pd.Series) -> pd.Series:
 
 
 def slices(problem: Problem, predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The errors by ``slice_by`` and by band of the target.
-
-    Returns
-    -------
-    DataFrame
-        ``by``, ``slice``, ``rows``, ``MAPE``, ``MAE``, and ``ratio``, the sum of the predictions
-        over that of the actual values.
-    """
+    """The errors by ``slice_by`` and by band of the target; ``ratio`` is predicted over actual."""
     by_field, by_band = problem.slice_by, f"{problem.target.name} band"
     error = (predictions["predicted"] - predictions["actual"]).abs()
     frame = predictions.assign(
@@ -231,14 +198,10 @@ def large(lines: pd.DataFrame) -> pd.DataFrame:
 def noise_floor(
     problem: Problem, table: pd.DataFrame, predictions: pd.DataFrame
 ) -> tuple[float, float, float]:
-    """The error that remains where equal cases have different targets.
+    """The error that remains where equal cases have different targets; NaN where there are none.
 
-    Returns
-    -------
-    tuple of float
-        MAPE over the rows that appear more than once: when predicted by the median of their group
-        with themselves in it, which is too good; without, which is too bad; and the model's own
-        on these very rows. NaN where there are none.
+    MAPE over the rows that appear more than once: when predicted by the median of their group with
+    themselves in it, which is too good; without, which is too bad; and the model's own.
     """
     target = problem.target.name
     groups = [g[target] for _, g in table.groupby(GROUP) if len(g) > 1]
@@ -257,16 +220,8 @@ def learning_curve(
 ) -> pd.DataFrame:
     """How the error falls as the training part grows, over the folds of the first seed.
 
-    Parameters
-    ----------
-    folds
-        From :func:`cross_validate`: the last point, where nothing is left out.
-
-    Returns
-    -------
-    DataFrame
-        One line per share of the training part and fold: ``share``, ``rows`` and the metrics.
-        Groups are drawn whole.
+    Groups are drawn whole. The last point, where nothing is left out, is that of the `folds` of
+    :func:`cross_validate`.
     """
     seeds: Sequence[int] = params.seeds[:1]
     splits = list(grouped_folds(table[GROUP], params.folds, seeds))

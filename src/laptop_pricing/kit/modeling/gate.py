@@ -29,27 +29,15 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate beside the champion, on the hold-out.
+    """A candidate beside the champion, on the hold-out."""
 
-    Parameters
-    ----------
-    candidate, champion
-        From :func:`~.evaluate.score`.
-    difference, low, high
-        MAPE of the candidate less that of the champion, and its 95 % interval.
-    slices
-        ``by``, ``slice``, ``rows``, ``difference``; slices with 30 rows or more.
-    errors
-        ``candidate`` and ``champion``: the relative error of each row.
-    """
-
-    candidate: dict[str, float]
+    candidate: dict[str, float]  # from evaluate.score
     champion: dict[str, float]
-    difference: float
-    low: float
+    difference: float  # MAPE of the candidate less that of the champion
+    low: float  # its 95 % interval
     high: float
-    slices: pd.DataFrame
-    errors: pd.DataFrame
+    slices: pd.DataFrame  # by, slice, rows, difference; those with 30 rows or more
+    errors: pd.DataFrame  # candidate, champion: the relative error of each row
 
 
 class Criterion(NamedTuple):
@@ -65,13 +53,7 @@ class Criterion(NamedTuple):
 def compare_on_holdout(
     problem: Problem, candidate: Bundle, champion: Bundle, table: pd.DataFrame
 ) -> Comparison:
-    """Score two bundles on the held-out rows of a processed table.
-
-    Raises
-    ------
-    UserError
-        If they were held out by different rules, so that one may have seen the rows.
-    """
+    """Score two bundles on the held-out rows of a table; refused if one may have seen them."""
     rules = [bundle.metadata["holdout"] for bundle in (candidate, champion)]
     if rules[0] != rules[1]:
         raise UserError(
@@ -126,15 +108,7 @@ def criteria(metrics: Mapping[str, Any], params: Params) -> list[Criterion]:
 def objections(
     metrics: Mapping[str, Any], comparison: Optional[Comparison], params: Params
 ) -> list[str]:
-    """Why a candidate should not be promoted, one line each; nothing if it should.
-
-    Parameters
-    ----------
-    metrics
-        The candidate's.
-    comparison
-        None where there is no champion yet.
-    """
+    """Why a candidate with these metrics should not be promoted; nothing if it should."""
     found = [
         f"{c.name} {c.mean:.4g}, promised {c.promised}"
         for c in criteria(metrics, params)

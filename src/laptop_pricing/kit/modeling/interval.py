@@ -102,41 +102,20 @@ def summarise_coverage(covered: "pd.DataFrame") -> dict[str, Any]:
 
 
 class Offer(NamedTuple):
-    """What to offer, and what it leads to.
+    """What to offer, and what it leads to."""
 
-    Parameters
-    ----------
-    risk
-        Accepted share of deals that miss the margin.
-    offer
-        The highest one at that risk.
-    losing
-        Share of deals that sell below the offer; 0 and 1 stand for less than 0.01 and more than
-        0.99.
-    expected_margin
-        Share of the sale that is kept over many such deals.
-    """
-
-    risk: float
-    offer: float
-    losing: float
-    expected_margin: float
+    risk: float  # accepted share of deals that miss the margin
+    offer: float  # the highest one at that risk
+    losing: float  # share of deals that sell below it; 0 is less than 0.01, 1 more than 0.99
+    expected_margin: float  # share of the sale that is kept over many such deals
 
 
 def offers(
-    calibration: Mapping[str, Any],
-    predicted: float,
-    margin: float,
-    risks: Sequence[float] = RISKS,
+    calibration: Mapping[str, Any], predicted: float, margin: float, risks: Sequence[float] = RISKS
 ) -> list[Offer]:
-    """The highest offer at each risk, and what it leads to.
+    """The highest offer at each risk (0.01 to 0.99), and what it leads to.
 
-    Parameters
-    ----------
-    margin
-        Wanted share of the sale, from 0 to below 1.
-    risks
-        Accepted shares of deals that miss the margin, from 0.01 to 0.99.
+    `margin` is the wanted share of the sale, from 0 to below 1.
     """
     sold = _scaled(calibration, [predicted], calibration["scores"])[0]
     offer = (1 - margin) * np.interp(risks, LEVELS, sold)

@@ -25,13 +25,7 @@ def output_columns(problem: Problem) -> list[str]:
 
 
 def predict(problem: Problem, bundle: Bundle, table: pd.DataFrame) -> pd.DataFrame:
-    """Predict every row of a validated table, under its index.
-
-    Returns
-    -------
-    DataFrame, shape (n_rows, 3)
-        The prediction and the ends of the interval that held 90 % of the actual values.
-    """
+    """Predict every row of a validated table: the columns are :func:`output_columns`."""
     predicted = bundle.predict(table)
     low, high = interval(bundle.metadata["calibration"], predicted).T
     cells = dict(zip(output_columns(problem), (predicted, low, high)))
@@ -39,24 +33,10 @@ def predict(problem: Problem, bundle: Bundle, table: pd.DataFrame) -> pd.DataFra
 
 
 def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Predict the rows of a CSV or Parquet file.
+    """Predict the rows of a CSV or Parquet file, and say what is doubtful in them.
 
-    Parameters
-    ----------
-    target
-        Gets the columns of `source` and those of :func:`predict`.
-
-    Returns
-    -------
-    predictions
-        From :func:`predict`.
-    warnings
-        What is doubtful in the rows.
-
-    Raises
-    ------
-    UserError
-        If a row breaks the contract; nothing is written then.
+    `target` gets the columns of `source` and those of :func:`predict`. If a row breaks the
+    contract, nothing is written.
     """
     problem = project.problem
     if target.suffix.lower() not in ENDINGS:

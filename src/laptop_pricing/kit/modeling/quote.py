@@ -13,33 +13,17 @@ FEW_ROWS, BIASED = 30, 0.08  # of a slice: what a quote warns of
 
 @dataclass(frozen=True)
 class Quote:
-    """A prediction and what it rests on.
-
-    Parameters
-    ----------
-    prediction, low, high
-        With the interval that held 90 % of the actual values.
-    base, factors
-        The average prediction, and each field's factor on it; None where the model has none.
-    distance
-        In how many fields the nearest training case differs.
-    typical_error
-        Mean absolute percentage error, as a fraction, of predictions at that distance.
-    offers
-        If a margin was given.
-    warnings
-        What is doubtful in the case, or known to be weak in the model.
-    """
+    """A prediction and what it rests on."""
 
     prediction: float
-    low: float
+    low: float  # of the interval that held 90 % of the actual values
     high: float
-    base: Optional[float]
-    factors: Optional[dict[str, float]]
-    distance: int
-    typical_error: float
-    offers: Optional[list[Offer]]
-    warnings: list[str]
+    base: Optional[float]  # the average prediction; None where the model gives no reasons
+    factors: Optional[dict[str, float]]  # by field: their product with the base is the prediction
+    distance: int  # in how many fields the nearest training case differs
+    typical_error: float  # mean absolute percentage error at that distance, a fraction
+    offers: Optional[list[Offer]]  # if a margin was given
+    warnings: list[str]  # what is doubtful in the case, or weak in the model
 
 
 def quote_rows(
@@ -49,16 +33,9 @@ def quote_rows(
     margin: Optional[float] = None,
     risk: Optional[float] = None,
 ) -> list[Quote]:
-    """Predict a few cases.
+    """Predict a few cases: typed values by field, as :meth:`Problem.read_row` gives them.
 
-    Parameters
-    ----------
-    rows
-        Typed values by field, from :meth:`Problem.read_row`.
-    margin
-        Wanted share of the sale, for ``offers``.
-    risk
-        Accepted share of deals that miss the margin; several by default.
+    `margin` is the wanted share of the sale, `risk` the accepted share of deals that miss it.
     """
     calibration = bundle.metadata["calibration"]
     predicted, base, factors = bundle.predict_rows(rows)

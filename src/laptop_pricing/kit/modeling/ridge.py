@@ -25,12 +25,8 @@ def fit_ridge(
     Parameters
     ----------
     X : ndarray, shape (n_rows, n_columns)
-    y : array-like, shape (n_rows,)
     bounded : ndarray of bool, shape (n_columns,)
         Whose coefficients are zero or more.
-    alpha : float
-        The penalty, above zero.
-    sample_weight : ndarray, shape (n_rows,)
 
     Returns
     -------

@@ -48,13 +48,6 @@ def train(project: Project) -> dict[str, Any]:
         The content of metrics.json: ``cv`` (mean and sd over the folds), ``sampling`` (95 % if
         other rows had been drawn), ``baselines``, ``interval`` (how many values it holds),
         ``holdout`` and ``rows``.
-
-    Raises
-    ------
-    UserError
-        If data/processed is not there, or too small or too uniform to be learned from.
-    StepFailed
-        If the model predicts what is no number above zero.
     """
     problem, params = project.problem, project.params.train
     table, summary = read_processed(project)
