@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,7 +37,7 @@ class _Section(BaseModel):
 class IngestParams(_Section):
     source: Text
     timeout_s: Positive
-    md5: str | None = None  # of the file at the source, where it is published
+    md5: Optional[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = None  # of the file at the source, where it is published
 
 
 class PreprocessParams(_Section):

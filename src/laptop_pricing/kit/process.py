@@ -11,8 +11,6 @@ from typing import Optional, Union
 from .errors import UserError
 from .project import Project
 
-# Else a storage that never answers is asked thirty times.
-PATIENCE = {"AWS_MAX_ATTEMPTS": "1"}
 RESULT = ("params.yaml", "data.dvc", "dvc.lock", "metrics.json")  # belong in one commit
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 
@@ -20,10 +18,7 @@ _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_CO
 def git(root: Path, *arguments: Union[str, Path], problem: str = "") -> str:
     """What Git prints in the folder `root`, stripped; nothing if it fails.
 
-    Parameters
-    ----------
-    problem
-        What it means if Git fails: a UserError then. Without it a failure is no error.
+    If there is a `problem`, what it means that Git fails, a UserError says so then.
     """
     command = ["git", "--no-optional-locks", *arguments]  # reading leaves the index alone
     try:
@@ -42,6 +37,18 @@ def git_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
 
 
+def dvc_environment(root: Path) -> dict[str, str]:
+    """What DVC has to be told, unless the environment says otherwise.
+
+    Not to ask a storage that never answers thirty times; and to keep its index where nobody else
+    may write, since who writes it runs code (CVE-2025-69872 of diskcache).
+    """
+    index = root / ".dvc" / "tmp" / "index"
+    if index.parents[1].is_dir():
+        index.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {"AWS_MAX_ATTEMPTS": "1", "DVC_SITE_CACHE_DIR": str(index)}
+
+
 def run_dvc(
     project: Project,
     *arguments: str,
@@ -50,9 +57,8 @@ def run_dvc(
 ) -> subprocess.CompletedProcess[str]:
     """DVC of this very environment, whose stages then find our command, activated or not."""
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    variables = PATIENCE | dict(environment or os.environ) | {"PATH": path}
-    pipe = subprocess.PIPE if capture else None
-    command = [sys.executable, "-m", "dvc", *arguments]
+    variables = dvc_environment(project.root) | dict(environment or os.environ) | {"PATH": path}
+    pipe, command = subprocess.PIPE if capture else None, [sys.executable, "-m", "dvc", *arguments]
     with subprocess.Popen(
         command, cwd=project.root, env=variables, stdout=pipe, stderr=pipe, text=True
     ) as process:

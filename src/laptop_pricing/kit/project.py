@@ -83,9 +83,9 @@ class Project:
 
     @property
     def owned(self) -> tuple[Path, ...]:
-        """The folders that the pipeline writes and nobody else."""
-        reports = self.root / "reports"
-        return (self.raw.parent, self.interim, self.processed, self.models, reports)
+        """The folders that the pipeline and DVC write, and nobody else."""
+        others = (self.root / "reports", self.root / ".dvc")
+        return (self.raw.parent, self.interim, self.processed, self.models, *others)
 
     @property
     def tracking_uri(self) -> str:

@@ -1,0 +1,157 @@
+"""The main job: data -> ``dvc repro`` -> track; or the same steps on the built-in sample."""
+
+import shlex
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from .errors import DataUnavailable, StepFailed, UserError
+from .files import short
+from .problem import Problem
+from .process import RESULT, git, run_dvc
+from .project import BuildModel, Project, open_project
+
+if TYPE_CHECKING:
+    from .tracking.runs import TrackedRun
+
+SAMPLE_ROWS = 800
+LITTLE = 16_000_000  # bytes on a disk that DVC finds full
+Say = Callable[[str], None]  # gets one line before each step
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left behind; where it could not be tracked, the `problem`."""
+
+    project: Project
+    data: dict[str, Any]  # the summary of preprocess
+    metrics: dict[str, Any]
+    tracked: Optional["TrackedRun"]
+    problem: str = ""
+    data_changed: bool = False
+    to_commit: tuple[str, ...] = ()  # the Git commands to type
+
+
+def run(project: Project, say: Say = print) -> Result:
+    """Get the data if there is none, reproduce the pipeline, track the result.
+
+    DataUnavailable if data/raw is empty and neither the DVC remote nor the source has the data.
+    """
+    from .sharing.storage import check_cache
+
+    check_cache(project)
+    if not project.raw.is_file():
+        obtain_data(project, say)
+    pointer = project.root / "data.dvc"
+    registered = pointer.read_bytes() if pointer.is_file() else b""
+    say("Reproducing the pipeline: dvc repro")
+    if run_dvc(project, "repro").returncode:
+        raise _failure(project)
+    result = _finish(project, say)
+    new = [n for n in RESULT if git(project.root, "status", "--porcelain", "-uall", "--", n)]
+    paths = " ".join(shlex.quote(short(project.root / name)) for name in new)
+    command = f'git add {paths} && git commit -m "Result of {project.name} run"'
+    changed = pointer.read_bytes() != registered
+    return replace(result, data_changed=changed, to_commit=(command,) if new else ())
+
+
+def _failure(project: Project) -> StepFailed:
+    """Why ``dvc repro`` failed, where what it says is no help."""
+    problem, remedy = "failed for the reason above", "correct that and run again"
+    lock, free = project.root / ".dvc" / "tmp" / "rwlock", shutil.disk_usage(project.root).free
+    if free < LITTLE:
+        problem, remedy = f"the disk is full: {free / 1e6:.0f} MB left", "make room and run again"
+    elif lock.is_file() and '"pid"' in lock.read_text(encoding="utf-8"):
+        problem = "another DVC is at work here, whose process is named above"
+        remedy = "wait for it, or end it, and run again"
+    return StepFailed("dvc repro", problem, remedy)
+
+
+def run_sample(project: Project, say: Say = print) -> Result:
+    """The same steps on the built-in synthetic sample, in .scratch/ and without DVC.
+
+    Touches neither data/, models/ nor any tracked file, and tracks to a database of its own.
+    """
+    from .data.preprocess import preprocess
+    from .data.sample import write_sample
+    from .modeling.train import train
+
+    scratch = _sample_of(project)
+    say("Making the built-in synthetic sample")
+    write_sample(project.problem, scratch.raw, SAMPLE_ROWS)
+    say("Cleaning, training and evaluating on the sample")
+    preprocess(scratch)
+    train(scratch)
+    return _finish(scratch, say)
+
+
+def open_result(problem: Problem, build_model: BuildModel, say: Say = print) -> Project:
+    """The project where it has a result, else the sample's: what the notebooks show."""
+    project = open_project(problem, build_model)
+    project.load_environment()
+    if (project.models / "metadata.json").is_file():
+        say(f"The project's own data and model, in {project.root.name}/")
+        return project
+    scratch = _sample_of(project)
+    if not (scratch.models / "metadata.json").is_file():
+        run_sample(project, say)
+    say(
+        f"No model here yet ({project.name} run makes it): this is the built-in synthetic sample. "
+        f"Its figures say nothing about {problem.items}."
+    )
+    return scratch
+
+
+def _sample_of(project: Project) -> Project:
+    """The scratch folder, and params that take the sample whatever its unit."""
+    anything = project.params.preprocess.model_copy(update={"median_target": (1e-9, 1e12)})
+    params = project.params.model_copy(update={"preprocess": anything})
+    root = project.root / ".scratch" / "sample"
+    return replace(project, root=root, use_server=False, given_params=params)
+
+
+def obtain_data(project: Project, say: Say = print) -> None:
+    """Fill data/raw from DVC's cache, or else from one place, DataUnavailable if it has none.
+
+    That is the DVC remote where data.dvc promises the data, else the source in params.yaml.
+    """
+    from .data.ingest import ingest
+    from .sharing.doctor import check_remote
+    from .sharing.storage import open_repo, promised
+
+    if others := sorted(path.name for path in project.raw.parent.glob("*.csv")):
+        problem = f"found {', '.join(others)}; expected {project.raw.name}"
+        raise UserError("data/raw", problem, f"move it elsewhere, then {project.name} ingest PATH")
+    run_dvc(project, "checkout", "data.dvc", capture=True)
+    if project.raw.is_file():
+        return
+    repo = open_repo(project)
+    if not repo.config["remote"] or str(Path("data", "raw")) not in promised(repo):
+        say(f"Getting the data: {project.params.ingest.source}")
+        ingest(project, project.params.ingest.source)
+        return
+    say("Getting the data: dvc pull data.dvc")
+    link = check_remote(repo, project.name)  # first: a pull is patient with silence
+    if link.state == "broken":
+        raise DataUnavailable("DVC remote", link.found, link.fix)
+    pulled = run_dvc(project, "pull", "data.dvc", capture=True)
+    if pulled.returncode or not project.raw.is_file():
+        which = f"{project.name} doctor says which"
+        raise DataUnavailable("dvc pull", "data.dvc: missing there or corrupt", which)
+
+
+def _finish(project: Project, say: Say) -> Result:
+    from .modeling.bundle import read_metadata
+    from .modeling.train import read_processed
+    from .tracking.runs import track
+
+    say("Tracking the result with MLflow")
+    tracked, problem = None, ""
+    try:
+        tracked = track(project)
+    except (StepFailed, UserError) as error:  # the model is there: say so, and track later
+        problem = str(error)
+    metrics = read_metadata(project.models)["metrics"]
+    return Result(project, read_processed(project)[1], metrics, tracked, problem)
