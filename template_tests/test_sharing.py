@@ -24,7 +24,9 @@ pytestmark = [
 ]
 
 LAPTOP = "brand=dell processor_brand=intel processor_name=core_i5 ram_gb=8 ram_type=ddr4 ssd=512"
-LAPTOP += " hdd=0 os=windows os_bit=64-bit graphic_card_gb=0 weight=casual warranty=1 touchscreen=no"
+LAPTOP += (
+    " hdd=0 os=windows os_bit=64-bit graphic_card_gb=0 weight=casual warranty=1 touchscreen=no"
+)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from .problem import PROBLEM
 add_routes = None  # further routes of the REST API
 # <!-- of the template -->
 from .course import add_routes  # noqa: E402
+
 # <!-- end of the template -->
 
 main = make_cli(PROBLEM, build_model, add_routes=add_routes)
