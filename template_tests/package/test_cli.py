@@ -218,15 +218,31 @@ def test_a_mistake_exits_with_2_and_changes_nothing(cli, in_trained, arguments):
         "https://me:s3cret@word@host",
         "http://t0ken@host",
         "s3://a:b c@d/e",
+        "https://me:s3cret:word@host:5000/x",
+        "https://me:s3cret%40w%3Aord@host",
+        "https://me:12345@host",
+        "https://me:12:word@host",
     ],
 )
 def test_a_message_never_holds_credentials(text):
-    shown = str(UserError(f"{text}: not there"))
-    assert not any(secret in shown for secret in ("pa/ss", "s3cret", "word", "t0ken", "b c"))
+    shown = str(UserError(f"{text}: user ana@acme.org may not"))
+    secrets = ("pa/ss", "s3cret", "word", "ord@", "t0ken", "b c", "12345", "me:")
+    assert not any(secret in shown for secret in secrets)
+    assert shown.endswith(": user ana@acme.org may not")
 
 
-def test_an_at_sign_in_a_path_is_no_credential():
-    assert str(UserError("https://host/data@v1/a.csv")) == "https://host/data@v1/a.csv"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/data@v1/a.csv",
+        "http://mlflow.acme.org:5000: user ana@acme.org may not",
+        "http://mlflow.acme.org: user ana@acme.org may not",
+        "http://mlflow.acme.org:5000/ana@acme.org",
+        "http://[::1]:5000; user ana@acme.org may not",
+    ],
+)
+def test_an_at_sign_outside_of_an_address_is_no_credential(text):
+    assert str(UserError(text)) == text
 
 
 def test_bad_params_name_file_and_key(cli, in_workspace):
