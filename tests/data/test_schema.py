@@ -48,7 +48,7 @@ def test_a_column_reads_what_it_spells_in_any_case(column):
 
 
 @each(COLUMNS)
-@pytest.mark.parametrize("text", ["", "  ", "no such value", "-1"])
+@pytest.mark.parametrize("text", ["", "  ", "no such value", "1-", "1e"])
 def test_a_column_guesses_nothing(column, text):
     assert column.parse(text) is None
 

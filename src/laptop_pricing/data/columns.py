@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from operator import or_
 
@@ -90,11 +91,14 @@ class Column:
             if text == word.casefold():
                 return value
         unit = rf"(?:[ -]?{self.unit.casefold()}s?)?" if self.unit else ""
-        decimals = r"(?:\.0+)?" if self.kind == "integer" else r"(?:\.[0-9]+)?"
-        match = re.fullmatch(rf"([0-9]{{1,9}}{decimals}){unit}", text)
+        digits = r"[+-]?[0-9]{1,9}(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,2})?"
+        match = re.fullmatch(rf"({digits}){unit}", text)
         if match is None:
             return None
-        return int(float(match[1])) if self.kind == "integer" else float(match[1])
+        if self.kind == "number":
+            return float(match[1])
+        number = Decimal(match[1])  # exact: a float has no room for 999999999.000000001
+        return int(number) if number == int(number) else None
 
     def read(self, cell):
         """Read one cell: text as for :meth:`parse`, or a value of the column's own kind.

@@ -89,7 +89,7 @@ def test_the_limits_themselves_are_allowed(name, limit):
     assert table.loc[0, name] == getattr(BY_NAME[name], limit)
 
 
-ODD_NUMBERS = ["abc", "-1", "8.5", "1e3", "", "  ", "NaN", "inf", "８", "0x8", "1_0", "8,5", "None"]
+ODD_NUMBERS = ["abc", "-1", "8.5", "1e", "", "  ", "NaN", "inf", "８", "0x8", "1_0", "8,5", "None"]
 
 
 @pytest.mark.parametrize("name", NUMBERS)
