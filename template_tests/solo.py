@@ -64,6 +64,7 @@ def make_project(root, sample_csv):
     change_params(
         root,
         ingest__source=str(sample_csv),
+        ingest__md5=None,
         train__folds=2,
         train__inner_folds=2,
         train__seeds=[0],

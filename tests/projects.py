@@ -37,7 +37,7 @@ def make_project(root, source):
     (root / "data.dvc").write_text("outs:\n- path: data/raw\n", encoding="utf-8")
     params, yaml = root / PARAMS_FILE, YAML()
     settings = yaml.load(params.read_text(encoding="utf-8"))
-    for section, values in (QUICK | {"ingest": {"source": str(source)}}).items():
+    for section, values in (QUICK | {"ingest": {"source": str(source), "md5": None}}).items():
         settings[section].update(values)
     with open(params, "w", encoding="utf-8") as file:
         yaml.dump(settings, file)

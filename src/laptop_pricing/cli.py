@@ -146,12 +146,18 @@ def run(
 @app.command(epilog=_example("ingest https://example.org/data.csv"))
 def ingest(
     source: Annotated[str, typer.Argument(help="https:// URL, s3://bucket/key, or a path.")],
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Also if less than half the rows are left.")
+    ] = False,
 ):
     """Fetch the dataset, check it, and only then replace data/raw."""
     from laptop_pricing.data.ingest import ingest
 
+    def may_shrink(question: str) -> bool:
+        return shrink or (sys.stdin.isatty() and typer.confirm(question))
+
     workspace, params = _settings()
-    found = ingest(source, workspace, params)
+    found = ingest(source, workspace, params, may_shrink)
     typer.echo(f"{short(workspace.raw)}: {found['rows']} rows, md5 {found['md5']}")
 
 

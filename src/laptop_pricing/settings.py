@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 from dotenv import load_dotenv
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -40,6 +40,7 @@ class _Section(BaseModel):
 class IngestParams(_Section):
     source: Annotated[str, Field(min_length=1)]
     timeout_s: Positive
+    md5: Optional[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = None
 
 
 class PreprocessParams(_Section):

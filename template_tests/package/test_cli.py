@@ -1,9 +1,11 @@
 """The command line as its user meets it: help, output, errors and exit codes."""
 
+import io
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -117,6 +119,24 @@ def test_ingest_prints_rows_and_md5(cli, in_workspace, sample_csv):
     assert code == 0
     assert re.search(r"400 rows, md5 [0-9a-f]{32}$", out.strip())
     assert in_workspace.raw.read_bytes() == sample_csv.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "code"),
+    [("", [], 2), ("", ["--shrink"], 0), ("y\n", [], 0), ("n\n", [], 2)],
+    ids=["no terminal", "--shrink", "yes at a terminal", "no at a terminal"],
+)
+def test_ingest_asks_before_a_dataset_shrinks(cli, in_workspace, monkeypatch, typed, options, code):
+    before = in_workspace.raw.read_bytes()
+    Path("cut.csv").write_bytes(b"".join(before.splitlines(keepends=True)[:200]))
+    stdin = io.StringIO(typed)
+    stdin.isatty = lambda: bool(typed)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    found, _, err = cli("ingest", "cut.csv", *options)
+    assert found == code
+    assert (in_workspace.raw.read_bytes() == before) == (code == 2)
+    assert ("Error: cut.csv: found 199 rows, data/raw has 400; " in err) == (code == 2)
+    assert ("--shrink" in err) == (code == 2)
 
 
 def test_sample_writes_what_was_asked_for(cli, tmp_path, monkeypatch):

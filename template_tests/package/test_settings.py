@@ -102,6 +102,7 @@ def test_settings_are_frozen(params_file):
         pytest.param("ingest", "source", "", "at least 1 character", id="empty source"),
         pytest.param("ingest", "source", 5, "valid string", id="number for a source"),
         pytest.param("ingest", "source", ["a", "b"], "valid string", id="two sources"),
+        pytest.param("ingest", "md5", "0119abc", "match pattern", id="md5 cut short"),
         pytest.param("preprocess", "max_rejected", 1.01, "less than or equal to 1", id="over 100%"),
         pytest.param("preprocess", "max_rejected", -0.1, "greater than or equal to 0", id="minus"),
         pytest.param("preprocess", "max_rejected", "5%", "valid number", id="percent sign"),

@@ -1,6 +1,7 @@
 """What ingest fetches replaces data/raw only if it is the expected file."""
 
 import pytest
+from conftest import SAMPLE_ROWS
 
 from laptop_pricing.data.ingest import SOURCE_FILE, ingest
 from laptop_pricing.data.sample import write_sample
@@ -14,14 +15,18 @@ FIRST, *OTHERS = [column.raw_name for column in COLUMNS]
 @pytest.fixture
 def other_csv(tmp_path):
     """Another good file than the one in data/raw."""
-    write_sample(tmp_path / "other.csv", 150, seed=7)
+    write_sample(tmp_path / "other.csv", SAMPLE_ROWS // 2, seed=7)
     return tmp_path / "other.csv"
 
 
 def test_a_file_replaces_data_raw(workspace, params, other_csv):
     found = ingest(str(other_csv), workspace, params)
     assert workspace.raw.read_bytes() == other_csv.read_bytes()
-    assert found == {"rows": 150, "md5": checksum(other_csv, "md5"), "source": str(other_csv)}
+    assert found == {
+        "rows": SAMPLE_ROWS // 2,
+        "md5": checksum(other_csv, "md5"),
+        "source": str(other_csv),
+    }
     assert [path.name for path in workspace.interim.iterdir()] == [SOURCE_FILE]
 
 
@@ -40,6 +45,14 @@ def test_a_wrong_file_leaves_data_raw_untouched(workspace, params, tmp_path, con
     (tmp_path / "wrong.csv").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=message):
         ingest(str(tmp_path / "wrong.csv"), workspace, params)
+    assert workspace.raw.read_bytes() == before
+
+
+def test_a_file_with_less_than_half_the_rows_is_refused(workspace, params, tmp_path):
+    before = workspace.raw.read_bytes()
+    write_sample(tmp_path / "few.csv", SAMPLE_ROWS // 2 - 1)
+    with pytest.raises(UserError, match="Add --shrink"):
+        ingest(str(tmp_path / "few.csv"), workspace, params)
     assert workspace.raw.read_bytes() == before
 
 

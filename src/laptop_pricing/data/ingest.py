@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from laptop_pricing.data.read import read_dataset
+from laptop_pricing.data.read import read_csv, read_dataset
 from laptop_pricing.data.schema import RAW_FILE
 from laptop_pricing.errors import DataUnavailable, UserError, without_credentials
 from laptop_pricing.files import atomic_path, checksum, write_json
@@ -19,8 +19,11 @@ MAX_BYTES = 4 << 30
 _SOCKET_TIMEOUT_S = 10
 
 
-def ingest(source, workspace, params):
+def ingest(source, workspace, params, may_shrink=lambda question: False):
     """Fetch the dataset, check that it is the expected CSV, and only then replace data/raw.
+
+    A file that is cut at the end of a line is a good CSV. It is told by ``ingest.md5``, where it
+    comes from ``ingest.source``, and by how many rows it has of those there are already.
 
     Parameters
     ----------
@@ -28,6 +31,8 @@ def ingest(source, workspace, params):
         ``https://...``, ``s3://bucket/key`` or the path of a file.
     workspace : Workspace
     params : Params
+    may_shrink : callable, optional
+        Asked whether a file may replace one that has more than twice its rows.
 
     Returns
     -------
@@ -49,8 +54,25 @@ def ingest(source, workspace, params):
         except UserError as error:
             raise UserError(str(error).replace(str(part), name)) from None
         found = {"rows": len(text), "md5": checksum(part, "md5"), "source": name}
+        promised = params.ingest.md5 if source == params.ingest.source else None
+        if promised not in (None, found["md5"]):
+            raise UserError(
+                f"{name}: found md5 {found['md5']} ({len(text)} rows); expected {promised}; "
+                "try again, or change ingest.md5 if the source has a new version"
+            )
+        rows = _rows(workspace.raw)
+        shrunk = f"{name}: found {len(text)} rows, data/raw has {rows}"
+        if 2 * len(text) < rows and not may_shrink(f"{shrunk}. Replace it?"):
+            raise UserError(f"{shrunk}; expected half as many or more; is it meant? Add --shrink")
     write_json(workspace.interim / SOURCE_FILE, found)
     return found
+
+
+def _rows(path):
+    try:
+        return len(read_csv(path))
+    except UserError:  # there is none, or it is worth nothing
+        return 0
 
 
 def public_name(source):

@@ -1,6 +1,7 @@
 """The dataset is fetched from a path, over HTTP and from S3, or data/raw stays as it was."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from laptop_pricing.files import checksum
 TIMEOUT_S = 0.5
 PATIENCE_S = 5  # for what is bounded by TIMEOUT_S, on a slow machine
 SECRET = "hunter2"
+ROWS = 200  # half of what data/raw has
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def impatient(params):
 def other_csv(tmp_path_factory):
     """A good dataset that differs from the one in the workspace. Read only."""
     path = tmp_path_factory.mktemp("other") / "other laptops.csv"
-    write_sample(path, 60, seed=1)
+    write_sample(path, ROWS, seed=1)
     return path
 
 
@@ -101,7 +103,7 @@ def _refused(error, source, workspace, params):
 
 def _arrived(found, source, original, workspace):
     assert workspace.raw.read_bytes() == original.read_bytes()
-    assert found == {"rows": 60, "md5": checksum(original, "md5"), "source": source}
+    assert found == {"rows": ROWS, "md5": checksum(original, "md5"), "source": source}
     assert json.loads((workspace.interim / "source.json").read_text(encoding="utf-8")) == found
     assert not list(workspace.root.rglob("*.part"))
 
@@ -461,6 +463,56 @@ def test_a_whole_csv_that_is_shorter_than_announced_is_refused(
     content = other_csv.read_bytes()
     respond = _answer(content, len(content) + 1)
     _refused(DataUnavailable, serve(respond) + "/laptops.csv", workspace, impatient)
+
+
+# A good CSV that is cut at the end of a line
+
+
+def _cut(content, rows):
+    return b"".join(content.splitlines(keepends=True)[: rows + 1])
+
+
+def _promise(params, source, md5):
+    wanted = params.ingest.model_copy(update={"source": source, "md5": md5})
+    return params.model_copy(update={"ingest": wanted})
+
+
+def test_the_source_of_params_yaml_has_the_md5_that_they_promise(
+    workspace, impatient, other_csv, serve
+):
+    def respond(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(sent)
+
+    whole, md5 = other_csv.read_bytes(), checksum(other_csv, "md5")
+    source = serve(respond) + "/laptops.csv"
+    promised = _promise(impatient, source, md5)
+    workspace.raw.unlink()
+    sent = _cut(whole, ROWS - 1)
+    message = _refused(UserError, source, workspace, promised)
+    assert f"found md5 {hashlib.md5(sent).hexdigest()}" in message and f"expected {md5}" in message
+    elsewhere = _promise(impatient, "elsewhere.csv", md5)
+    assert ingest(source, workspace, elsewhere)["rows"] == ROWS - 1
+    sent = whole
+    _arrived(ingest(source, workspace, promised), source, other_csv, workspace)
+
+
+@pytest.mark.parametrize("rows", [1, ROWS - 1])
+def test_a_dataset_that_shrinks_by_more_than_half_is_refused_unless_it_may(
+    workspace, params, other_csv, tmp_path, rows
+):
+    source = tmp_path / "cut.csv"
+    source.write_bytes(_cut(other_csv.read_bytes(), rows))
+    message = _refused(UserError, str(source), workspace, params)
+    assert f"found {rows} rows, data/raw has 400; " in message and "--shrink" in message
+    ingest(str(source), workspace, params, lambda question: True)
+    assert workspace.raw.read_bytes() == source.read_bytes()
+
+
+def test_a_small_dataset_replaces_a_raw_file_that_is_no_csv(workspace, params, other_csv):
+    workspace.raw.write_bytes(b"")
+    _arrived(ingest(str(other_csv), workspace, params), str(other_csv), other_csv, workspace)
 
 
 # Secrets

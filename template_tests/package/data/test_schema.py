@@ -171,7 +171,10 @@ def test_a_range_may_begin_below_zero(column, text, value):
 _any_text = st.one_of(
     st.text(),
     st.text("0123456789. -+eEgGbByearsnN_,８²"),
-    st.from_regex(r"\s*[-+]?[0-9]{0,12}\.?[0-9]{0,12}(e[-+]?[0-9]{0,3})? ?(GB|years?|stars?|BRL)?", fullmatch=True),
+    st.from_regex(
+        r"\s*[-+]?[0-9]{0,12}\.?[0-9]{0,12}(e[-+]?[0-9]{0,3})? ?(GB|years?|stars?|BRL)?",
+        fullmatch=True,
+    ),
     st.sampled_from([word for c in COLUMNS for word in (*c.allowed, *(w for w, _ in c.words))]),
 )
 
