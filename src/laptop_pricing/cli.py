@@ -84,7 +84,7 @@ def _settings(environment=True):
 
 
 def _output(path):
-    """`path` as one to write to, outside what the pipeline owns."""
+    """`path` as one to write to, outside what the pipeline owns; of a link what it leads to."""
     from laptop_pricing.settings import find_workspace
 
     try:
@@ -95,7 +95,8 @@ def _output(path):
         raise UserError(f"{path}: lies in a folder that the pipeline writes; name another output")
     if path.is_dir():
         raise UserError(f"{path}: found a folder; expected the name of a file to write")
-    return path
+    leads_to_file = path.is_symlink() and (path.is_file() or not path.exists())
+    return path.resolve() if leads_to_file else path
 
 
 def _step(text):

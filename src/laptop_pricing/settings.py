@@ -140,9 +140,10 @@ class Workspace:
 
     @property
     def owned(self):
-        """The folders that the pipeline writes, and nobody else."""
+        """The folders that the pipeline and DVC write, and nobody else."""
         reports = self.root / "reports"
-        return (self.raw.parent, self.processed, self.interim, self.models, reports)
+        dvc = self.root / ".dvc"
+        return (self.raw.parent, self.processed, self.interim, self.models, reports, dvc)
 
 
 def find_workspace(start=None):

@@ -1,6 +1,7 @@
 """The command line as its user meets it: help, output, errors and exit codes."""
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -143,6 +144,39 @@ def test_sample_writes_what_was_asked_for(cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli("sample", "a.csv", "--rows", 12)[0] == 0
     assert len(pd.read_csv("a.csv")) == 12
+
+
+def test_output_goes_through_a_link(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("old.csv").touch()
+    for target in ("old.csv", "new.csv"):
+        Path(f"to {target}").symlink_to(target)
+        assert cli("sample", f"to {target}", "--rows", 3)[0] == 0
+        assert Path(f"to {target}").is_symlink() and len(pd.read_csv(target)) == 3
+
+
+def test_output_does_not_go_through_a_link_into_the_cache_of_dvc(cli, in_workspace):
+    Path(".dvc/cache").mkdir(parents=True)
+    Path("mine.csv").symlink_to(".dvc/cache/object")
+    assert cli("sample", "mine.csv")[0] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are no files there")
+@pytest.mark.parametrize("link", [False, True])
+def test_output_goes_into_a_pipe_and_leaves_it_there(cli, tmp_path, monkeypatch, link):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    path = Path("to pipe") if link else Path("pipe")
+    if link:
+        path.symlink_to("pipe")
+    reader = os.open("pipe", os.O_RDWR)  # so that nobody waits
+    try:
+        assert cli("sample", path, "--rows", 3)[0] == 0
+        assert path.is_fifo()
+        assert os.read(reader, 1 << 16).count(b"\n") == 4
+    finally:
+        os.close(reader)
+    assert {p.name for p in tmp_path.iterdir()} == {"pipe", path.name}
 
 
 def test_quote_prints_a_price(cli, in_trained):
