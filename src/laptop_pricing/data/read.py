@@ -1,12 +1,17 @@
 """Files as found -> tables of text: the raw dataset, or rows to be priced."""
 
 import csv
+import re
 from pathlib import Path
+from typing import Optional
 
 import pandas as pd
 
 from laptop_pricing.data.schema import COLUMNS, ITEM, TARGET, UNIT
 from laptop_pricing.errors import UserError
+
+_FORMULA = frozenset("=+-@\t\r\n＝＋－＠")  # how one begins
+_SIGNED = re.compile(r"[+-][0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 def read_csv(path):
@@ -177,6 +182,30 @@ def read_rows(path, columns):
             raise UserError(f"{path}: column missing: {column.name} ({column.rule}); add it")
         text[column.name] = fill_default(column, cells)
     return found, pd.DataFrame(text)
+
+
+def write_csv(table: pd.DataFrame, target: Optional[Path] = None) -> Optional[str]:
+    r"""Write a CSV that a spreadsheet can open: what it would take for a formula gets a ``'`` [1]_.
+
+    Numbers stay numbers. Texts are quoted, since a bare ``\r`` in one would begin another line.
+
+    Without a `target` the text is returned.
+
+    References
+    ----------
+    .. [1] OWASP, "CSV Injection", https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    texts = table.select_dtypes(["object", "string", "category"])
+    safe = table.copy()
+    safe[texts.columns] = texts.map(_escaped)
+    form = {"index": False, "lineterminator": "\n", "quoting": csv.QUOTE_NONNUMERIC}
+    return safe.rename(columns=_escaped).to_csv(target, **form)
+
+
+def _escaped(cell):
+    if isinstance(cell, str) and cell[:1] in _FORMULA and not _SIGNED.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def _as_text(cell):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from laptop_pricing.data.read import read_rows
+from laptop_pricing.data.read import read_rows, write_csv
 from laptop_pricing.data.schema import CONTRADICTIONS, SPECIFICATION, TARGET
 from laptop_pricing.data.validate import validate
 from laptop_pricing.errors import UserError
@@ -76,7 +76,7 @@ def predict_file(models, source, target):
     priced = found.drop(columns=prices.columns, errors="ignore").join(prices.round(2))
     with atomic_path(target) as part:
         if target.suffix.lower() == ".csv":
-            priced.to_csv(part, index=False, lineterminator="\n")
+            write_csv(priced, part)
         else:
             priced.to_parquet(part, index=False)
     return prices, contradictions(table)

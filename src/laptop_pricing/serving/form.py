@@ -10,7 +10,7 @@ import requests
 import streamlit as st
 
 from laptop_pricing import NAME
-from laptop_pricing.data.read import read_rows
+from laptop_pricing.data.read import read_rows, write_csv
 from laptop_pricing.data.schema import SPECIFICATION
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.serving.api import ADDRESS_VARIABLE, KEY_VARIABLE, MAX_ROWS
@@ -195,7 +195,7 @@ def _show_batch(schema, model, names):
         ]
         more = [_say("more", count=len(lines) - SHOWN)] if len(lines) > SHOWN else []
         st.error("\n".join([*shown, "", *more]))
-    csv = rest.join(prices).to_csv(index=False, lineterminator="\n").encode()
+    csv = write_csv(rest.join(prices)).encode()
     st.download_button(_say("download"), csv, "priced.csv", "text/csv", on_click="ignore")
     st.dataframe(prices.join(rest), hide_index=True)
 

@@ -1,5 +1,6 @@
 """One way to a price, for files and for single laptops."""
 
+import csv
 import math
 import re
 
@@ -57,7 +58,7 @@ def _raw(table):
 
 
 def _write(frame, path):
-    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+    frame.to_csv(path, index=False, quoting=1) if path.suffix == ".csv" else frame.to_parquet(path)
     return path
 
 
@@ -109,6 +110,23 @@ def test_extra_columns_are_kept_as_they_are(models, table, tmp_path, ending):
         assert list(written[name]) == list(pd.DataFrame(extra)[name])
     pd.testing.assert_frame_equal(written[list(_raw(table))], _raw(table))
     assert list(written[PREDICTION]) == list(table["expected"].round(2))
+
+
+FORMULAS = ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "\t=1+1", "\r=1+1", "-", "+", "-5 A1", "=", "＝1"]
+HARMLESS = ["-5", "+3", "-1.5E-3", "-1,5", "a=b", "a\r=1", "", "dell@home", "1-2", " -5"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_no_cell_of_a_priced_csv_is_a_formula(models, table, tmp_path, ending):
+    rows = pd.concat([_raw(table)] * 2, ignore_index=True).head(len(FORMULAS + HARMLESS))
+    rows["=note"] = FORMULAS + HARMLESS
+    rows["number"] = -5
+    predict_file(models, _write(rows, tmp_path / f"in{ending}"), tmp_path / "out.csv")
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        written = list(csv.DictReader(file))
+    found = [row["'=note"] for row in written]
+    assert found == [f"'{cell}" for cell in FORMULAS] + HARMLESS
+    assert {row["number"] for row in written} == {"-5"}
 
 
 def test_a_prediction_that_is_there_already_is_replaced(models, table, tmp_path):
