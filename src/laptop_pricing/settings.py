@@ -29,7 +29,8 @@ def _distinct(values):
 
 
 Positive = Annotated[float, Field(gt=0)]
-Penalty = Annotated[float, Field(ge=0.001)]  # below, equal columns leave no unique Ridge
+# Below, equal columns leave no unique Ridge; above, nothing is left of the columns.
+Penalty = Annotated[float, Field(ge=0.001, le=1e9)]
 Folds = Annotated[int, Field(ge=2, le=50)]
 
 

@@ -142,6 +142,7 @@ def test_a_bad_value_names_file_key_found_and_allowed(params_file, section, key,
         pytest.param("train", "seeds", [0, -1], "seeds.1", "-1", "equal to 0", id="negative seed"),
         pytest.param("train", "seeds", [2**32], "seeds.0", "4294967296", "4294967296", id="seed"),
         pytest.param("train", "alphas", [1, 0], "alphas.1", "0", "equal to 0.001", id="alpha of 0"),
+        pytest.param("train", "alphas", [1e300], "alphas.0", "1e+300", "to 1000000000", id="huge"),
         pytest.param("train", "alphas", ["few"], "alphas.0", "'few'", "number", id="text alpha"),
         pytest.param("preprocess", "median_price", [0, 9], "median_price.0", "0", "than 0", id="0"),
         pytest.param(

@@ -34,6 +34,8 @@ REQUIRED = {
     "metrics",
     "calibration",
 }
+MAX_UNPACKED = 1 << 30  # bytes of a model file; ours has a thousandth
+_NOT_OURS = (KeyError, ValueError, TypeError, AttributeError, RecursionError, MemoryError)
 VERSIONED = ("numpy", "pandas", "scikit-learn", "skops")
 
 # Types that a model file may hold beside those of NumPy and scikit-learn that skops trusts.
@@ -120,7 +122,7 @@ def load_compiled(folder):
     content = _checked(path, metadata["compiled_sha256"])
     try:
         return Bundle(None, metadata, CompiledModel(json.loads(content)))
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except _NOT_OURS as error:
         raise UserError(
             f"{path}: not a compiled model of ours: {error}; run dvc repro -f"
         ) from None
@@ -156,10 +158,17 @@ def load_bundle(folder):
             "install requirements.txt or run dvc repro -f"
         )
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_UNPACKED:
+            raise UserError(
+                f"{path}: unpacks to {unpacked:,} bytes; expected {MAX_UNPACKED:,} or fewer; "
+                "run dvc repro -f"
+            )
         model = skops.io.loads(content, trusted=TRUSTED_TYPES)
     except UntrustedTypesFoundException as error:
         raise UserError(f"{path}: refused: {error}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (zipfile.BadZipFile, *_NOT_OURS) as error:
         raise UserError(f"{path}: not a skops file of ours: {error}; run dvc repro -f") from None
     if not isinstance(model, TransformedTargetRegressor):
         raise UserError(
@@ -196,7 +205,7 @@ def read_metadata(folder):
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run {NAME} run, or dvc pull") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         metadata = None
     found = metadata if isinstance(metadata, dict) else {}
     if "format" in found and (found["format"], found.get("features")) != (FORMAT, list(FEATURES)):

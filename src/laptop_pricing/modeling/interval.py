@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from laptop_pricing.data.schema import TARGET
+from laptop_pricing.errors import UserError
+
 COVERAGE = 0.9
 LEVELS = np.arange(1, 100) / 100
 RISKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -34,16 +37,30 @@ def calibrate(predictions):
     dict
         ``edges``: the two predicted prices between the terciles; ``ratios``: for each
         tercile the quantiles of the ratio at 0.01, 0.02, ... 0.99.
+
+    Raises
+    ------
+    UserError
+        If there are no terciles, since too many predictions are equal.
     """
     edges = predictions["predicted"].quantile([1 / 3, 2 / 3])
     ratios = predictions["actual"] / predictions["predicted"]
     bands = np.searchsorted(edges, predictions["predicted"], side="right")
+    _expect(len({*bands}) == 3)
     return {
         "edges": [float(edge) for edge in edges],
         "ratios": [
             [float(q) for q in np.quantile(ratios[bands == band], LEVELS)] for band in range(3)
         ],
     }
+
+
+def _expect(terciles: bool) -> None:
+    if not terciles:
+        raise UserError(
+            f"found the same predicted {TARGET} for a third of the rows or more; expected some "
+            f"that differ; is the {TARGET} constant in the data, or train.alphas too high?"
+        )
 
 
 def ratios_of(calibration, prices):
@@ -95,11 +112,17 @@ def coverage(predictions):
     DataFrame
         One line per prediction: ``tercile`` (of its seed's predictions), ``low`` and ``high``,
         ``inside``.
+
+    Raises
+    ------
+    UserError
+        As for :func:`calibrate`.
     """
     import pandas as pd
 
     parts = []
     for _, drawn in predictions.groupby("seed"):
+        _expect(drawn["predicted"].quantile(np.linspace(0, 1, 4)).is_unique)
         tercile = pd.qcut(drawn["predicted"], 3, labels=TERCILES)
         for _, fold in drawn.groupby("fold"):
             low, high = interval(calibrate(drawn.drop(fold.index)), fold["predicted"]).T

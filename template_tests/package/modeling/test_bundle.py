@@ -276,6 +276,32 @@ def _method_of_ours(model):
     return model.set_params(func=Ridge().fit)
 
 
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def _zip_bomb(folder):
+    """One more member, of 4 GB by what the archive says: to pack so many zeros takes long."""
+    archive = io.BytesIO((folder / MODEL_FILE).read_bytes())
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("9999.npy", b"")
+        file.infolist()[-1].file_size = 4 << 30
+    _plant(folder, archive.getvalue())
+
+
+def _endless_array(folder):
+    """An array whose header announces more than any memory holds."""
+    source = zipfile.ZipFile(folder / MODEL_FILE)
+    target, array = io.BytesIO(), io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)}
+    np.lib.format.write_array_header_1_0(array, header)
+    with zipfile.ZipFile(target, "w") as file:
+        for name in source.namelist():
+            planted = array.getvalue() if name.endswith(".npy") else source.read(name)
+            file.writestr(name, planted)
+    source.close()
+    _plant(folder, target.getvalue())
+
+
 # What is wrong, the damage, the file that is named, what is said.
 DAMAGED = {
     "no folder": (shutil.rmtree, METADATA_FILE, "no such file"),
@@ -340,6 +366,15 @@ DAMAGED = {
         MODEL_FILE,
         "src.features.Pipeline",
     ),
+    "metadata nested without end": (_write_metadata(DEEP), METADATA_FILE, "not the metadata"),
+    "numbers nested without end": (_plant_numbers(DEEP), COMPILED_FILE, "not a compiled model"),
+    "schema nested without end": (
+        lambda f: _edit_schema(f, lambda s: DEEP),
+        MODEL_FILE,
+        "not a skops",
+    ),
+    "a zip bomb": (_zip_bomb, MODEL_FILE, "unpacks to 4,29"),
+    "an array without end": (_endless_array, MODEL_FILE, "not a skops"),
     "allowed types, but no model": (_foreign(lambda _: {"price": 1}), MODEL_FILE, ""),
     "an allowed part, but no model": (
         _foreign(lambda _: FunctionTransformer(np.log)),

@@ -112,6 +112,16 @@ def test_train_returns_what_it_writes(workspace, params):
     assert returned == load_bundle(workspace.models).metadata["metrics"]
 
 
+@pytest.mark.parametrize("prices", [["5000"] * 90, ["5001"] + ["5000"] * 89])
+def test_a_constant_price_is_named(workspace, params, prices):
+    write_sample(workspace.raw, 90)
+    raw = pd.read_csv(workspace.raw, dtype=str).assign(Price=prices)
+    raw.to_csv(workspace.raw, index=False)
+    preprocess(workspace, params.preprocess)
+    with pytest.raises(UserError, match="is the price constant in the data"):
+        train(workspace, params)
+
+
 @pytest.mark.parametrize("name", PLOTS)
 def test_figures_are_pictures_of_a_sensible_size(trained, name):
     from matplotlib.image import imread
