@@ -7,6 +7,7 @@ import pandas as pd
 from laptop_pricing.data.schema import ROW_RULES
 
 _NULLABLE = {"category": "object", "integer": "Int64", "number": "Float64", "flag": "boolean"}
+NO_HEADER = "it is not the header again"
 _TYPED = {"category": "object", "integer": "int64", "number": "float64", "flag": "bool"}
 
 
@@ -64,4 +65,8 @@ def _describe(failure_cases, text, columns):
         else:
             rows.append((case.index, "", "", case.check))
     failures = pd.DataFrame(rows, columns=["row", "column", "value", "rule"])
+    names = {c.name: (c.name, c.raw_name) for c in columns}
+    for row in failures["row"].unique():
+        if all(text.at[row, name].strip() in known for name, known in names.items()):
+            failures.loc[failures["row"] == row, ["column", "value", "rule"]] = "", "", NO_HEADER
     return failures.drop_duplicates().sort_values(["row", "column"], ignore_index=True)

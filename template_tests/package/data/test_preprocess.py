@@ -158,6 +158,17 @@ def test_a_rejected_value_can_be_read_again_as_found(run, value):
     assert _rejected(workspace) == [("1", "brand", value, BY_NAME["brand"].rule)]
 
 
+@pytest.mark.parametrize("price", ["Price", " price "])
+def test_a_row_that_is_the_header_again_is_rejected_as_such(run, price):
+    again = {column.name: column.raw_name for column in COLUMNS} | {"price": price}
+    summary, workspace = run({}, again, {"brand": "brand"})
+    assert _rejected(workspace) == [
+        ("1", "", "", "it is not the header again"),
+        ("2", "brand", "brand", BY_NAME["brand"].rule),
+    ]
+    assert summary["rejected"] == 2
+
+
 @pytest.mark.parametrize("name", ["processor_gnrtn", "msoffice", "warranty", "hdd"])
 def test_a_blank_cell_is_rejected_and_not_filled(run, name):
     _, workspace = run({}, {name: " "})

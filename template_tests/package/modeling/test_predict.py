@@ -227,6 +227,13 @@ def test_a_laptop_that_cannot_be_is_refused(models, table, tmp_path, changes, sa
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_the_header_again_is_named_as_such(models, table, tmp_path):
+    raw = _raw(table)
+    raw.loc[3] = list(raw)
+    with pytest.raises(UserError, match="row 3: expected that it is not the header again"):
+        predict_file(models, _write(raw, tmp_path / "in.csv"), tmp_path / "out.csv")
+
+
 def test_many_bad_cells_are_counted(models, table, tmp_path):
     raw = _raw(table).assign(ram_type="DDR9")
     with pytest.raises(UserError, match=rf"row 0 \({ROWS} such cells in all\): ram_type"):
