@@ -1,4 +1,4 @@
-"""How fast a price is: over HTTP beside ``mlflow models serve``, and within Python.
+"""How fast a quote is: over HTTP beside ``mlflow models serve``, and within Python.
 
 Both servers have one process and the same model, and are asked in one run for the same case over
 four connections, since machines are noisy and only ratios travel::
@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,9 @@ import laptop_pricing
 from laptop_pricing.data.row import read_row
 from laptop_pricing.data.schema import EXAMPLE
 from laptop_pricing.files import write_text
-from laptop_pricing.modeling.bundle import load_bundle
+from laptop_pricing.modeling.bundle import Bundle, load_bundle
 from laptop_pricing.modeling.compiled import random_rows
+from laptop_pricing.modeling.quote import quote_rows
 from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.settings import find_workspace
 from laptop_pricing.tracking.runs import save_model
@@ -152,8 +154,11 @@ def over_http(models, row, model):
     return a, b
 
 
-def within_python(bundle, row):
-    """Seconds for one price and for a million, compiled and fitted."""
+def within_python(bundle: Bundle, cells: dict[str, str]) -> tuple:
+    """Seconds for one row and for a million, compiled and fitted.
+
+    Of one row, ours is what the REST API does: it reads the cells, and gives a whole quote.
+    """
 
     def mean(call, times):
         call()
@@ -162,10 +167,10 @@ def within_python(bundle, row):
             call()
         return (time.perf_counter() - start) / times
 
-    one, many = pd.DataFrame([row]), random_rows(ROWS)
+    one, many = pd.DataFrame([read_row(cells)[0]]), random_rows(ROWS)
     few = many[:PIPELINE_ROWS]
     compiled = (
-        mean(lambda: bundle.compiled.price(row), 20_000),
+        mean(lambda: quote_rows(bundle, [read_row(cells)[0]]), 5_000),
         mean(lambda: bundle.compiled.prices(many), 1),
     )
     fitted = (
@@ -178,8 +183,23 @@ def within_python(bundle, row):
     return compiled, fitted
 
 
-def figure(number):
+def figure(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def page(http: tuple, python: tuple) -> str:
+    """The page: ours and theirs of `over_http` and of `within_python`."""
+    lines = ["| | ours | beside it | ratio |", "|---|---|---|---|"]
+    names = ("start-up, s", "requests per second", "half of them within, ms", "99 % within, ms")
+    for name, ours, theirs in zip(names, *http):
+        ratio = ours / theirs if name == "requests per second" else theirs / ours
+        lines.append(f"| {name} | {figure(ours)} | {figure(theirs)} | {figure(ratio)} |")
+    names = ("one quote in Python, ms", "a million prices in Python, s")
+    for name, ours, theirs, scale in zip(names, *python, (1e3, 1)):
+        cells = map(figure, (ours * scale, theirs * scale, theirs / ours))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    made = f"Measured on {date.today()} by `python benchmarks/serving.py`."
+    return "\n".join([*lines, "", made, ""])
 
 
 def main():
@@ -187,20 +207,13 @@ def main():
     workspace = find_workspace(ROOT)
     bundle, row = load_bundle(workspace.models), read_row(EXAMPLE)[0]
     with threadpool_limits(1):
-        compiled, fitted = within_python(bundle, row)
+        python = within_python(bundle, EXAMPLE)
     with tempfile.TemporaryDirectory() as folder:
         save_model(bundle, read_processed(workspace)[0], Path(folder) / "model")
-        ours, theirs = over_http(workspace.models, row, Path(folder) / "model")
-    lines = ["| | ours | beside it | ratio |", "|---|---|---|---|"]
-    names = ("start-up, s", "requests per second", "half of them within, ms", "99 % within, ms")
-    for i, name in enumerate(names):
-        ratio = ours[i] / theirs[i] if i == 1 else theirs[i] / ours[i]
-        lines.append(f"| {name} | {figure(ours[i])} | {figure(theirs[i])} | {figure(ratio)} |")
-    names = ("one price in Python, µs", "a million in Python, s")
-    for name, a, b, scale in zip(names, compiled, fitted, (1e6, 1)):
-        lines.append(f"| {name} | {figure(a * scale)} | {figure(b * scale)} | {figure(b / a)} |")
-    write_text(ROOT / "docs" / "tables" / "serving.md", "\n".join(lines) + "\n")
-    print("\n".join(lines))
+        http = over_http(workspace.models, row, Path(folder) / "model")
+    found = page(http, python)
+    write_text(ROOT / "docs" / "tables" / "serving.md", found)
+    print(found)
 
 
 if __name__ == "__main__":

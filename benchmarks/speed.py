@@ -10,6 +10,7 @@ trees take part where they are installed.
 """
 
 import time
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +48,16 @@ def measure(fit, table, many):
     return seconds(fit, 5), seconds(lambda: model.predict(one), 50), time.perf_counter() - start
 
 
+def page(found: dict[str, tuple]) -> str:
+    """The page: the times of each model, divided by ours."""
+    lines = ["| Model | Fit | One laptop | A million rows |", "|---|---|---|---|"]
+    for name, times in found.items():
+        cells = " | ".join(f"{t / o:.2f}" for t, o in zip(times, found[OURS]))
+        lines.append(f"| {name} | {cells} |")
+    made = f"Measured on {date.today()} by `python benchmarks/speed.py`."
+    return "\n".join([*lines, "", made, ""])
+
+
 def main():
     """Measure all models and write the table."""
     workspace = find_workspace(ROOT)
@@ -58,13 +69,9 @@ def main():
         for name, fit, _ in contenders(params):
             print(name, flush=True)
             found[name] = measure(lambda fit=fit: fit(table, params), table, many)
-    ours = found[OURS]
-    lines = ["| Model | Fit | One laptop | A million rows |", "|---|---|---|---|"]
-    for name, times in found.items():
-        cells = " | ".join(f"{t / o:.2f}" for t, o in zip(times, ours))
-        lines.append(f"| {name} | {cells} |")
-    write_text(ROOT / "docs" / "tables" / "speed.md", "\n".join(lines) + "\n")
-    print("\n".join(lines))
+    text = page(found)
+    write_text(ROOT / "docs" / "tables" / "speed.md", text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The fitted model as plain numbers: a price in microseconds, with NumPy alone.
+"""The fitted model as plain numbers: a price without scikit-learn, with NumPy alone.
 
 A row becomes shares of levels: 1 for the level that a field has, and where a size lies between two
 levels a part for each. The logarithm of the price is a sum over levels and over pairs of levels.
@@ -61,29 +61,13 @@ class CompiledModel:
             start += len(levels)
         self._blank = np.zeros(start)
 
-    def price(self, row):
-        """The price of one row.
-
-        Parameters
-        ----------
-        row : dict
-            Valid values by field.
-
-        Returns
-        -------
-        float
-        """
-        shares = self._row_shares(row)
-        offset, alone = self._sums
-        return math.exp(offset + shares @ (alone + self._half @ shares))
-
     def explain(self, rows):
         """The prices of a few rows, and their reasons.
 
         Parameters
         ----------
         rows : list of dict
-            As for :meth:`price`.
+            Valid values by field.
 
         Returns
         -------

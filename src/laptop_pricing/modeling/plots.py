@@ -185,9 +185,8 @@ def draw_factors(factors):
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks([t for t in ticks if t < ends[1]])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"x{value:g}"))
-    return figure, shares.T.set_axis(["p05", "p25", "p50", "p75", "p95"], axis=1).reset_index(
-        names="field"
-    )
+    most_first = shares[order[::-1]].T.set_axis(["p05", "p25", "p50", "p75", "p95"], axis=1)
+    return figure, most_first.reset_index(names="name")  # "field" is a column of DVC's own
 
 
 def draw_offers(calibration):
