@@ -117,7 +117,7 @@ def run(
     """Do the whole job, from the data to a tracked model.
 
     Gets the data if there is none, runs dvc repro, tracks the result and sums it up. Exit code 1
-    if the success criteria of params.yaml are missed.
+    if the success criteria of params.yaml are missed, or the result is not tracked.
     """
     from laptop_pricing import workflow
     from laptop_pricing.modeling.gate import criteria
@@ -140,8 +140,11 @@ def run(
     if sample:
         result = workflow.run_sample(workspace, params, _step)
     print_summary(result, params, sample)
+    problems = [result.problem] if result.problem else []
     if not sample and not all(met for *_, met in criteria(result.metrics, params)):
-        raise StepFailed("the success criteria of params.yaml are missed")
+        problems.append("the success criteria of params.yaml are missed")
+    if problems:
+        raise StepFailed("; ".join(problems))
 
 
 @app.command(epilog=_example("ingest https://example.org/data.csv"))
@@ -201,7 +204,7 @@ def track():
     tracked = track(workspace, params)
     said = "new run" if tracked.new else "this result has its run already:"
     typer.echo(f"{said} {tracked.run_id} in {tracked.experiment}")
-    typer.echo(f"Look at it: {how_to_open(workspace, tracked.uri)}")
+    typer.echo(f"Look at it: {how_to_open(workspace, tracked)}")
 
 
 @app.command(epilog=_example("reproduce HEAD~1"))

@@ -147,11 +147,12 @@ def test_data_come_from_the_dvc_remote_when_there_is_one(trained_project, tmp_pa
 def test_an_unreachable_tracking_server_costs_one_line_and_a_later_track(trained_project):
     server = "http://me:hunter2@127.0.0.1:9"
     done = ours(trained_project, "run", MLFLOW_TRACKING_URI=server)
-    assert done.returncode == 0, done.stderr
-    assert "not tracked: http://127.0.0.1:9: the server does not answer" in done.stdout
+    assert done.returncode == 1 and "\nModel " in done.stdout
+    assert "Error: not tracked: http://127.0.0.1:9: the server does not answer" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
     later = ours(trained_project, "track")
     assert later.returncode == 0 and "new run" in later.stdout
+    assert "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning" in later.stdout
 
 
 def test_dvc_exp_run_tries_out_other_params(trained_project):

@@ -23,7 +23,7 @@ from laptop_pricing.settings import (
     load_params,
 )
 from laptop_pricing.tracking.hub import find_repository, open_repository
-from laptop_pricing.tracking.server import experiment, open_client
+from laptop_pricing.tracking.server import experiment, logged_run, open_client
 
 _RAW_FOLDER = "data/raw"
 
@@ -175,9 +175,11 @@ def _check_shared(workspace):
 def _find(client, params, branch):
     """The latest entry of a branch, or None."""
     known = client.get_experiment_by_name(_experiment_name(params))
+    mark = '"' if "'" in branch else "'"
     runs = known and client.search_runs(
         [known.experiment_id],
-        f"tags.dataset = '{NAME}' and tags.branch = '{branch}' and attributes.status = 'FINISHED'",
+        f"tags.dataset = '{NAME}' and tags.branch = {mark}{branch}{mark} "
+        "and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )
@@ -195,14 +197,10 @@ def _log(client, workspace, params, branch, commit, md5):
     entity = dataset_entity(table, md5, data_source(workspace), {"num_rows": len(table)})
     tags = {"dataset": NAME, "branch": branch, "commit": commit, "md5": md5}
     experiment_id = experiment(client, workspace, _experiment_name(params))
-    run = client.create_run(experiment_id, tags=tags, run_name=f"{branch}-{md5[:8]}")
-    try:
-        client.log_inputs(run.info.run_id, [DatasetInput(entity, [InputTag("branch", branch)])])
-    except BaseException:
-        client.set_terminated(run.info.run_id, "FAILED")
-        raise
-    client.set_terminated(run.info.run_id, "FINISHED")
-    return RegisteredDataset(branch, commit, md5, run.info.run_id, new=True)
+    run = {"tags": tags, "run_name": f"{branch}-{md5[:8]}"}
+    with logged_run(client, experiment_id, **run) as run_id:
+        client.log_inputs(run_id, [DatasetInput(entity, [InputTag("branch", branch)])])
+    return RegisteredDataset(branch, commit, md5, run_id, new=True)
 
 
 def _experiment_name(params):

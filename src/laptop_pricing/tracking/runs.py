@@ -14,7 +14,7 @@ from laptop_pricing.files import checksum
 from laptop_pricing.programs import git
 from laptop_pricing.tracking.datasets import data_source, dataset_entity
 from laptop_pricing.tracking.registry import RESULT_TAG
-from laptop_pricing.tracking.server import experiment, open_client
+from laptop_pricing.tracking.server import experiment, logged_run, open_client
 
 COPY_FILE = "model.pkl"  # in MLflow's copy of the model, which is for others to load
 COPY_TAG = "mlflow_model_sha256"
@@ -27,6 +27,7 @@ class TrackedRun:
 
     run_id: str
     experiment: str
+    experiment_id: str
     uri: str
     new: bool
 
@@ -64,9 +65,9 @@ def track(workspace, params):
     for made in (workspace.figures, workspace.plots, workspace.metrics):
         if not made.exists():
             raise UserError(f"{made}: not there; run dvc repro")
-    uri = workspace.tracking_uri
+    name, uri = params.track.experiment, workspace.tracking_uri
     with open_client(workspace, "not tracked", f"run {NAME} track later") as client:
-        experiment_id = experiment(client, workspace, params.track.experiment)
+        experiment_id = experiment(client, workspace, name)
         sha256 = checksum(workspace.models / METADATA_FILE, "sha256")
         known = client.search_runs(
             [experiment_id],
@@ -74,18 +75,13 @@ def track(workspace, params):
             max_results=1,
         )
         if known:
-            return TrackedRun(known[0].info.run_id, params.track.experiment, uri, new=False)
+            return TrackedRun(known[0].info.run_id, name, experiment_id, uri, new=False)
         model = bundle.metadata["model_sha256"]
         tags = _tags(workspace) | {RESULT_TAG: sha256, "model_sha256": model}
-        run = client.create_run(experiment_id, tags=tags, run_name=f"ridge-{model[:8]}")
-        run_id = run.info.run_id
-        try:
+        run = {"tags": tags, "run_name": f"ridge-{model[:8]}"}
+        with logged_run(client, experiment_id, **run) as run_id:
             _log(client, run_id, workspace, bundle, table, summary, tags)
-        except BaseException:
-            client.set_terminated(run_id, "FAILED")
-            raise
-        client.set_terminated(run_id, "FINISHED")
-    return TrackedRun(run_id, params.track.experiment, uri, new=True)
+    return TrackedRun(run_id, name, experiment_id, uri, new=True)
 
 
 def log_scores(workspace, params, name, folds):
@@ -115,10 +111,9 @@ def log_scores(workspace, params, name, folds):
 
     with open_client(workspace, "not logged", "run the cell again later") as client:
         experiment_id = experiment(client, workspace, f"{params.track.experiment}-notebooks")
-        run_id = client.create_run(experiment_id, run_name=name).info.run_id
-        for key, value in _scores(summarise(folds)):
-            client.log_metric(run_id, key, value)
-        client.set_terminated(run_id, "FINISHED")
+        with logged_run(client, experiment_id, run_name=name) as run_id:
+            for key, value in _scores(summarise(folds)):
+                client.log_metric(run_id, key, value)
     return run_id
 
 

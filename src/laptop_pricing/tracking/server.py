@@ -3,8 +3,12 @@
 import logging
 import os
 import re
+import sqlite3
+import tempfile
 import warnings
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from laptop_pricing.errors import StepFailed, UserError
 
@@ -28,6 +32,11 @@ _REASONS = (
     (
         ("error code 403", "PERMISSION_DENIED", "Permission denied"),
         "this user may not do that there; ask the server's administrator for the right to edit",
+    ),
+    (
+        ("_alembic_tmp_", "Can't locate revision", "no such table", "duplicate column name")
+        + ("already exists\n[SQL", "image is malformed", "file is not a database"),
+        "no MLflow database, half of one, or that of a newer MLflow; move it away, and track again",
     ),
 )
 
@@ -66,24 +75,48 @@ def open_client(workspace, failure, remedy):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tqdm's, of the widgets that a notebook lacks
         from mlflow import MlflowClient
+    from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
-    from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
     logging.getLogger("alembic").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if uri == workspace.local_tracking_uri:
+                _make_database(workspace.root / "mlflow.db")
             client = MlflowClient(tracking_uri=uri)
             client.search_experiments(max_results=1)
             os.environ.update({n: v for n, v in _LATER_CALLS.items() if given[n] is None})
             yield client
-    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
         raise StepFailed(f"{failure}: {uri}: {_reason(str(error))}; {remedy}") from None
     finally:
         for name in given:
             if given[name] is None:
                 os.environ.pop(name, None)
+
+
+def _make_database(path: Path) -> None:
+    """Give MLflow a whole database, which it makes table by table, or one that can be read.
+
+    Of two that begin at once, the first gives its database the name, and the other takes that.
+    """
+    if not path.exists():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        with tempfile.TemporaryDirectory(".part", f"{path.name}.", path.parent) as folder:
+            part = Path(folder) / path.name
+            files = (path.parent / "mlartifacts").as_uri()  # a URI, as MLflow's SQL bears no '
+            SqlAlchemyStore(f"sqlite:///{part.as_posix()}", files).engine.dispose()
+            try:
+                os.link(part, path)
+            except FileExistsError:
+                pass
+            except OSError:  # a disk without links
+                os.replace(part, path)
+    with closing(sqlite3.connect(path, 20)) as database:  # MLflow tries for 106 s
+        database.execute("PRAGMA schema_version")
 
 
 def describe(workspace):
@@ -138,4 +171,23 @@ def experiment(client, workspace, name):
                 "move the project back, or move mlflow.db away to begin anew"
             )
         return found.experiment_id
-    return client.create_experiment(name, artifact_location=folder)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.create_experiment(name, artifact_location=folder)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return client.get_experiment_by_name(name).experiment_id  # made meanwhile by another
+
+
+@contextmanager
+def logged_run(client, experiment_id: str, **given) -> Iterator[str]:
+    """Give the id of a new run, which ends with the block: finished or failed."""
+    run_id = client.create_run(experiment_id, **given).info.run_id
+    try:
+        yield run_id
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")

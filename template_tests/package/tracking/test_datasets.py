@@ -65,6 +65,11 @@ def test_the_same_data_are_registered_once(shared, params):
     assert first.run_id == again.run_id and first.new and not again.new
 
 
+def test_a_branchs_name_may_have_an_apostrophe(shared, params):
+    switch(shared, "-c", "ana's")
+    assert [register_dataset(shared, params).new for _ in range(2)] == [True, False]
+
+
 def test_defect_10_a_notebook_gets_the_data_of_the_branch_it_is_on(shared, params, monkeypatch):
     """The course's notebook reads main's data, whatever branch it runs on."""
     switch(shared, "-c", "main")

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import servers
 from environments import ROOT
@@ -25,7 +26,8 @@ from laptop_pricing.files import checksum
 from laptop_pricing.modeling.bundle import load_bundle, read_metadata, save_bundle
 from laptop_pricing.modeling.train import read_processed
 from laptop_pricing.settings import PARAMS_FILE, Workspace
-from laptop_pricing.tracking.runs import track
+from laptop_pricing.summary import how_to_open
+from laptop_pricing.tracking.runs import log_scores, track
 
 pytestmark = pytest.mark.services
 
@@ -70,7 +72,7 @@ def _copy(trained, folder, md5):
 @pytest.fixture(scope="module")
 def local(trained, params, tmp_path_factory):
     """A workspace that was tracked in its own database."""
-    folder = tmp_path_factory.mktemp("local") / "a project"
+    folder = tmp_path_factory.mktemp("local") / "Ana's project"
     workspace = _copy(trained, folder, checksum(trained.raw, "md5"))
     return workspace, track(workspace, params)
 
@@ -133,6 +135,18 @@ def test_the_run_is_where_the_workspace_says(local, remote, server, params):
     assert not (remote[0].root / "mlflow.db").exists()
     assert found.experiment == far.experiment == params.track.experiment
     assert found.new and far.new
+
+
+def test_what_is_printed_leads_to_the_runs_of_the_experiment(tracked):
+    """Without the last part, MLflow 3.17 shows the experiment without its runs."""
+    workspace, found, client = tracked
+    experiment_id = client.get_run(found.run_id).info.experiment_id
+    local = found.uri == workspace.local_tracking_uri
+    address = "http://127.0.0.1:5000" if local else found.uri
+    page = f"{address}/#/experiments/{experiment_id}?workflowType=machine_learning"
+    said = how_to_open(workspace, found)
+    assert said.endswith(f"mlflow.db', then open {page}" if local else page)
+    assert ("mlflow ui --backend-store-uri " in said) is local
 
 
 def test_the_run_is_finished_and_holds_the_metrics(tracked):
@@ -414,6 +428,22 @@ def test_an_interrupted_run_is_marked_as_failed(local, params, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         track(workspace, named)
     assert [run.info.status for run in _runs(found.uri, "interrupted")] == ["FAILED"]
+
+
+def test_scores_that_cannot_be_logged_leave_a_failed_run(local, params, monkeypatch):
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def refuse(*_, **__):
+        raise MlflowException("the disk is full")
+
+    workspace, found = local
+    named = _named(params, "scores")
+    folds = pd.DataFrame({name: [0.8, 0.9] for name in ("R2", "MAPE", "MAE", "MSE")})
+    monkeypatch.setattr(MlflowClient, "log_metric", refuse)
+    with pytest.raises(StepFailed, match="not logged"):
+        log_scores(workspace, named, "mine", folds)
+    assert [run.info.status for run in _runs(found.uri, "scores-notebooks")] == ["FAILED"]
 
 
 def test_a_server_without_the_newest_calls_is_enough(local, params, monkeypatch):
