@@ -9,6 +9,7 @@ from laptop_pricing.errors import UserError
 
 # Else a storage that never answers is asked thirty times.
 PATIENCE = {"AWS_MAX_ATTEMPTS": "1"}
+RESULT = ("params.yaml", "data.dvc", "dvc.lock", "metrics.json")  # belong in one commit
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 
 

@@ -60,8 +60,24 @@ def test_changed_data_are_announced(trained_project, tmp_path):
     (tmp_path / "fewer.csv").write_text("\n".join(lines[:-20]) + "\n", encoding="utf-8")
     assert ours(trained_project, "ingest", tmp_path / "fewer.csv").returncode == 0
     done = ours(trained_project, "run")
-    assert re.search(r"Data +not those registered before: review git diff data.dvc", done.stdout)
-    assert "data.dvc" in git_status(trained_project)
+    assert re.search(r"Data +not those registered before: review git diff HEAD -- data.dvc", done.stdout)
+    assert call(trained_project, *"git diff HEAD -- data.dvc".split()).stdout
+
+
+def test_the_first_result_is_reproducible_once_committed_as_run_says(project):
+    said = ours(project, "run").stdout
+    command = said.splitlines()[-1].removeprefix("Commit it").strip()
+    assert command.startswith("git add data.dvc dvc.lock metrics.json && git commit -m ")
+    refused = ours(project, "register")
+    assert refused.returncode == 2 and ": uncommitted; " in refused.stderr
+    call(project, "git", "commit", "-qm", "what DVC has staged")
+    refused = ours(project, "register")
+    assert refused.returncode == 2 and "metrics.json: uncommitted; " in refused.stderr
+    call(project, "git", "reset", "-q", "--soft", "HEAD~1")
+    assert call(project, "sh", "-c", command).returncode == 0
+    assert git_status(project) == "" and "Commit it" not in ours(project, "run").stdout
+    assert ours(project, "register").returncode == 0
+    assert "identical: " in ours(project, "reproduce").stdout
 
 
 def test_the_cache_gives_the_data_back_without_a_network(trained_project):
