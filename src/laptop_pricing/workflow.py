@@ -64,7 +64,7 @@ def run(workspace, params, say=print):
     registered = pointer.read_bytes() if pointer.is_file() else b""
     say("Reproducing the pipeline: dvc repro")
     if run_dvc(workspace, "repro").returncode:
-        raise StepFailed("dvc repro failed for the reason above; mend it and run again")
+        raise StepFailed(f"dvc repro failed for the reason above; {storage.remedy(workspace)}")
     result = _finish(workspace, params, say)
     new = [n for n in RESULT if git(workspace.root, "status", "--porcelain", "-uall", "--", n)]
     data_changed = pointer.read_bytes() != registered

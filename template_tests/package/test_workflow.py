@@ -242,6 +242,34 @@ def test_killed_half_way_run_goes_on(project, endless_source, reached):
     assert "up to date" in call(project, "dvc", "status").stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process group")
+def test_beside_a_dvc_that_outlived_its_run_it_says_what_to_do(trained_project):
+    change_params(trained_project, train__alphas=[3.0])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "laptop_pricing", "run"],
+        cwd=trained_project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    rwlock = trained_project / ".dvc" / "tmp" / "rwlock"
+    try:
+        while not (rwlock.is_file() and '"pid"' in rwlock.read_text()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGSTOP)
+        pid = re.search(r'"pid": (\d+)', rwlock.read_text())[1]
+        process.kill()
+        process.wait()
+        done = ours(trained_project, "run")
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert f"process {pid} is at work here: wait until it ends, or end it" in last
+    assert last.endswith(f"delete {Path('.dvc', 'tmp', 'rwlock')} first")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_at_a_terminal_there_is_progress_and_colour(project):
     import pexpect
