@@ -417,7 +417,10 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", help="Markdown to write.")
     ],
-    base: Annotated[str, typer.Option(help="The branch that the change is for.")] = "stag",
+    base: Annotated[
+        Optional[str],
+        typer.Option(help="The branch that the change is for; by default stag, else main."),
+    ] = None,
     plot_url: Annotated[
         str, typer.Option(help="Where readers find the plot, if not beside the report.")
     ] = "",
@@ -426,9 +429,10 @@ def report(
 
     Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
     """
-    from laptop_pricing.report import report
+    from laptop_pricing.report import default_base, report
 
     workspace, params = _settings()
+    base = base or default_base(workspace.root)
     found = report(workspace, params, base, _output(output), plot_url)
     typer.echo(f"{output}: {'promote' if found.promote else 'do not promote'}")
     _warn(found.objections)

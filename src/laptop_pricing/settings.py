@@ -194,13 +194,16 @@ def load_params(path):
 
     try:
         content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        # Through JSON, since strict pydantic takes a list for a tuple only there.
+        text = json.dumps(_text_keys(content), default=str)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
+    except (RecursionError, ValueError) as error:  # nested too deep, inside itself, no date
+        raise UserError(f"{path}: not readable: {error}; expected sections of plain values") from None
     try:
-        # Through JSON, since strict pydantic takes a list for a tuple only there.
-        return Params.model_validate_json(json.dumps(_text_keys(content), default=str))
+        return Params.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{path}: {_explain(error)}") from None
 

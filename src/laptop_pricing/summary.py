@@ -62,13 +62,16 @@ def print_summary(result, params, sample):
         ("Plots", short(workspace.figures)),
     ]
     if result.data_changed:
-        lines.insert(1, ("Data", "not those registered before: review git diff data.dvc"))
+        lines.insert(1, ("Data", "not those registered before: review git diff HEAD -- data.dvc"))
     if result.tracked:
         new = "new run" if result.tracked.new else "tracked before, as run"
         lines.append(("Run", f"{new} {result.tracked.run_id} in {params.track.experiment}"))
         lines.append(("Look at it", how_to_open(workspace, result.tracked)))
     if not sample:
         lines.append(("Next", f"{_command(NAME)} quote --help"))
+    if result.uncommitted:
+        names = " ".join(shlex.quote(short(workspace.root / name)) for name in result.uncommitted)
+        lines.append(("Commit it", f'git add {names} && git commit -m "Result of {NAME} run"'))
     prefix = typer.style("[sample] ", fg="yellow") if sample else ""
     typer.echo(prefix)
     for label, text in lines:

@@ -212,7 +212,7 @@ def test_a_base_without_a_model_is_nothing_to_compare_with(better, tmp_path):
     root = call(better.root, "git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
     text, found = written(better, tmp_path, root)
     assert found.promote and found.comparison is None
-    assert f"There is nothing on `{root}` to compare with" in text
+    assert f"There is nothing on `{root}` to compare with: it has no model yet\n" in text
     assert not (tmp_path / "report.png").exists()
     md5 = checksum(better.raw, "md5")
     assert section(text, "Data") == f"{ROWS} rows, md5 {md5}; those of `{root}` are unknown."
@@ -240,6 +240,37 @@ def test_an_unknown_base_is_the_users_mistake(better, tmp_path):
     (line,) = done.stderr.splitlines()
     assert "'nowhere': no such branch here; git fetch origin nowhere" in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("branches", "found"),
+    [
+        (["stag", "main"], "stag"),
+        (["origin/stag", "main"], "origin/stag"),
+        (["main", "origin/main"], "main"),
+        (["origin/main"], "origin/main"),
+    ],
+)
+def test_the_base_is_the_first_that_is_there(better, tmp_path, branches, found):
+    root = candidate(better, f"based on {found.replace('/', ' ')}").root
+    call(root, "git", "branch", "-D", "stag")
+    for name in branches:
+        folder = "remotes" if "/" in name else "heads"
+        call(root, "git", "update-ref", f"refs/{folder}/{name}", "HEAD~1")
+    done = ours(root, "report", "-o", tmp_path / "report.md")
+    assert done.returncode == 0, done.stderr
+    assert f"this change against `{found}`\n" in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_in_a_clone_of_one_branch_the_remedy_brings_the_base(better, tmp_path):
+    clone = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "-q", "--single-branch", "-b", "devl", better.root, clone)
+    done = ours(clone, "report", "-o", tmp_path / "report.md")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    remedy = re.search(r"; (git fetch .*?), or name a --base", done.stderr)[1]
+    assert call(clone, *remedy.split()).returncode == 0
+    done = ours(clone, "report", "-o", tmp_path / "report.md")
+    assert "none of" not in done.stderr  # but that nothing is trained here
 
 
 def test_the_command_says_the_verdict_and_why(misled, tmp_path):

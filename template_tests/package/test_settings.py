@@ -5,6 +5,7 @@ import os
 
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 from environments import ROOT
 from pydantic import ValidationError
 
@@ -203,11 +204,27 @@ def test_a_missing_key_is_named(params_file, section, key):
         pytest.param("ingest: ã\n".encode("latin-1"), "not valid YAML: ", id="latin-1"),
         pytest.param("ingest: 1\n".encode("utf-16"), "not valid YAML: ", id="utf-16"),
         pytest.param(b"\0\0\0", "not valid YAML: ", id="zeros"),
+        pytest.param(b"ingest: &a\n  train: *a\n", "expected sections", id="inside itself"),
+        pytest.param(b"ingest: &a [*a]\n", "expected sections", id="a list inside itself"),
+        pytest.param(b"a: " + b"[" * 5000 + b"]" * 5000, "expected sections", id="5000 deep"),
+        pytest.param(b"ingest: 2025-13-45\n", "expected sections", id="no such date"),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(params_file, content, found):
     params_file.write_bytes(content)
     assert found in _refused(params_file)
+
+
+@pytest.mark.parametrize(("section", "key"), [("ingest", "timeout_s"), ("train", "folds")])
+def test_what_dvc_changes_is_one_line(params_file, section, key):
+    """As ``dvc exp run -S train.folds=3`` does."""
+    before = PROJECT_PARAMS.read_text(encoding="utf-8")
+    params_file.write_text(before, encoding="utf-8")
+    with modify_yaml(params_file) as params:
+        params[section][key] = 3
+    after = params_file.read_text(encoding="utf-8")
+    assert set(after.splitlines()) - set(before.splitlines()) == {f"  {key}: 3"}
+    assert len(after.splitlines()) == len(before.splitlines())
 
 
 def test_no_file_is_named(params_file):

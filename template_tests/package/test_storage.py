@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from solo import call, commit, make_project
 from laptop_pricing import storage
 from laptop_pricing.errors import StepFailed
 from laptop_pricing.files import checksum
+from laptop_pricing.programs import run_dvc
 from laptop_pricing.settings import Workspace
 
 pytestmark = pytest.mark.services
@@ -62,6 +64,21 @@ def inspected(workspace):
     repo = storage.open_repo(workspace)
     oids = storage.promised(repo).values()
     return storage.inspect(oids, storage.cache(repo), storage.remote(repo))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_the_index_of_dvc_lies_where_only_its_owner_may_write(shared, monkeypatch):
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", "")
+    monkeypatch.delenv("DVC_SITE_CACHE_DIR")
+    folder = shared.root / ".dvc" / "tmp" / "site"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)  # as DVC itself makes it
+    said = run_dvc(shared, "version", capture=True).stdout
+    assert f"Repo.site_cache_dir: {folder}{os.sep}" in said
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert Path(storage.open_repo(shared).site_cache_dir).is_relative_to(folder)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(shared.root.parent / "elsewhere"))
+    assert "elsewhere" in run_dvc(shared, "version", capture=True).stdout
 
 
 def test_the_promise_is_what_data_dvc_says(shared):

@@ -60,8 +60,24 @@ def test_changed_data_are_announced(trained_project, tmp_path):
     (tmp_path / "fewer.csv").write_text("\n".join(lines[:-20]) + "\n", encoding="utf-8")
     assert ours(trained_project, "ingest", tmp_path / "fewer.csv").returncode == 0
     done = ours(trained_project, "run")
-    assert re.search(r"Data +not those registered before: review git diff data.dvc", done.stdout)
-    assert "data.dvc" in git_status(trained_project)
+    assert re.search(r"Data +not those registered before: review git diff HEAD -- data.dvc", done.stdout)
+    assert call(trained_project, *"git diff HEAD -- data.dvc".split()).stdout
+
+
+def test_the_first_result_is_reproducible_once_committed_as_run_says(project):
+    said = ours(project, "run").stdout
+    command = said.splitlines()[-1].removeprefix("Commit it").strip()
+    assert command.startswith("git add data.dvc dvc.lock metrics.json && git commit -m ")
+    refused = ours(project, "register")
+    assert refused.returncode == 2 and ": uncommitted; " in refused.stderr
+    call(project, "git", "commit", "-qm", "what DVC has staged")
+    refused = ours(project, "register")
+    assert refused.returncode == 2 and "metrics.json: uncommitted; " in refused.stderr
+    call(project, "git", "reset", "-q", "--soft", "HEAD~1")
+    assert call(project, "sh", "-c", command).returncode == 0
+    assert git_status(project) == "" and "Commit it" not in ours(project, "run").stdout
+    assert ours(project, "register").returncode == 0
+    assert "identical: " in ours(project, "reproduce").stdout
 
 
 def test_the_cache_gives_the_data_back_without_a_network(trained_project):
@@ -225,6 +241,34 @@ def test_killed_half_way_run_goes_on(project, endless_source, reached):
     done = ours(project, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "up to date" in call(project, "dvc", "status").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops a process group")
+def test_beside_a_dvc_that_outlived_its_run_it_says_what_to_do(trained_project):
+    change_params(trained_project, train__alphas=[3.0])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "laptop_pricing", "run"],
+        cwd=trained_project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    rwlock = trained_project / ".dvc" / "tmp" / "rwlock"
+    try:
+        while not (rwlock.is_file() and '"pid"' in rwlock.read_text()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGSTOP)
+        pid = re.search(r'"pid": (\d+)', rwlock.read_text())[1]
+        process.kill()
+        process.wait()
+        done = ours(trained_project, "run")
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert f"process {pid} is at work here: wait until it ends, or end it" in last
+    assert last.endswith(f"delete {Path('.dvc', 'tmp', 'rwlock')} first")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

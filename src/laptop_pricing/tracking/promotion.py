@@ -13,7 +13,7 @@ from pathlib import Path
 from laptop_pricing import NAME
 from laptop_pricing.errors import StepFailed, UserError
 from laptop_pricing.files import checksum
-from laptop_pricing.programs import git
+from laptop_pricing.programs import RESULT, git
 from laptop_pricing.tracking.registry import (
     MODEL_FOLDER,
     RESULT_TAG,
@@ -79,11 +79,14 @@ def register_result(workspace, params):
     from laptop_pricing.modeling.train import read_processed
 
     commit = git(workspace.root, "rev-parse", "HEAD", problem="no commit to register a version of")
-    uncommitted = git(workspace.root, "status", "--porcelain", "--untracked-files=no")
+    status = ("status", "--porcelain")
+    uncommitted = git(workspace.root, *status, "-uno") or git(
+        workspace.root, *status, "-uall", "--", *RESULT, "src"  # a note beside them is no matter
+    )
     if uncommitted:
         raise UserError(
             f"{uncommitted.splitlines()[0].split()[-1]}: uncommitted; a version is told by its "
-            "commit: git commit, then register"
+            "commit: git add, git commit, then register"
         )
     told = "not committed; dvc repro, git add it, git commit"
     lock = git(workspace.root, "rev-parse", "-q", "HEAD:./dvc.lock", problem=f"dvc.lock: {told}")

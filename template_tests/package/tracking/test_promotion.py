@@ -178,7 +178,7 @@ def test_a_lock_that_is_not_in_git_is_not_registered(team, tmp_path):
     workspace = copy(team.good, tmp_path)
     call(workspace.root, "git", "rm", "-q", "--cached", "dvc.lock")
     call(workspace.root, "git", "commit", "-qm", "without the lock")
-    with pytest.raises(UserError, match="^dvc.lock: not committed"):
+    with pytest.raises(UserError, match="^dvc.lock: uncommitted"):
         team.register(workspace)
 
 
