@@ -5,7 +5,7 @@ takes. Other templates are given by name and path, since they are not ours to ke
 
     python benchmarks/bake.py ccds=../cookiecutter-data-science
 
-writes docs/tables/bake.md.
+prints a table. It is in no page: each change of the template moves it.
 """
 
 import subprocess
@@ -13,8 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-
-from laptop_pricing.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEAT = 5
@@ -54,8 +52,6 @@ def one_file(folder):
 def main():
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     table = [
-        "<!-- this page is of the template -->",
-        "",
         "| Template | Seconds, beside the floor | Files | Lines of Python | of its tests |",
         "|---|---|---|---|---|",
     ]
@@ -68,9 +64,8 @@ def main():
         }
     floor = found["a template of one file"][0]
     for name, (seconds, files, code, tests) in found.items():
-        print(f"{name}: {seconds:.2f} s")
         table.append(f"| {name} | {seconds / floor:.1f} | {files} | {code:,} | {tests:,} |")
-    write_text(ROOT / "docs" / "tables" / "bake.md", "\n".join(table) + "\n")
+    print("\n".join(table))
 
 
 if __name__ == "__main__":

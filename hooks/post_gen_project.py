@@ -18,6 +18,7 @@ SHARED = (
     ".devcontainer",
     ".dockerignore",
     ".dvc/.gitignore",
+    ".dvc/plots",
     ".dvcignore",
     ".env.example",
     ".flake8",

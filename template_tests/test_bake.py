@@ -48,7 +48,6 @@ LEFT_OUT = {
     "docs/images/form.png",
     "docs/images/learning-curve.png",
     "docs/images/mlflow.png",
-    "docs/tables/bake.md",
     "docs/template.md",
     "src/laptop_pricing/serving/course.py",
 }

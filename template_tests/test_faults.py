@@ -364,6 +364,21 @@ def test_on_a_full_disk_a_step_leaves_the_old_files_and_says_so(
     assert (files(ana) == before) == (step != "ingest")  # the others make the same bytes
 
 
+def test_on_a_disk_that_fills_while_dvc_works_a_run_says_so(small_team, disk):
+    ana = small_team.ana
+    params = (ana / "params.yaml").read_text("utf-8")
+    (ana / "params.yaml").write_text(params.replace("  - 1.0\n  - 10.0\n", "  - 5.0\n"))
+    assert (ana / "params.yaml").read_text("utf-8") != params
+    disk.fill(left=300_000)
+    done = laptop_pricing(ana, "run")
+    assert done.returncode == 1, done.stdout + done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("Error: dvc repro failed for the reason above; ")
+    assert last.endswith("the disk is full: make room there, then run again")
+    disk.make_room()
+    laptop_pricing(ana, "run", run=ok)
+
+
 def test_on_a_full_disk_a_pull_trusts_nothing_that_is_half_there(small_team, disk):
     ben = clone(small_team, "ben")
     disk.fill(left=100_000)

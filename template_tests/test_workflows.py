@@ -35,6 +35,7 @@ PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 NAME = "laptop-pricing"
 
 INSTALL = "python -m pip install -r requirements.txt"
+INSTALL_ALL = f"{INSTALL} -r template_tests/requirements.txt"
 HOOKS = "pre-commit run --all-files --show-diff-on-failure"
 PAGES = "mkdocs build --strict"
 CONNECT = f'{NAME} connect dagshub "$DAGSHUB_REPOSITORY"'
@@ -45,16 +46,22 @@ COMMITTED = "git diff --exit-code -- dvc.lock metrics.json"
 STAG, PROD = f"{NAME} promote --to stag", f"{NAME} promote --to prod"
 VERSIONS = f'{NAME} versions >> "$GITHUB_STEP_SUMMARY"'
 GET_AUDIT = "python -m pip install pip-audit==2.10.1"
-AUDIT = "pip-audit --skip-editable -r requirements.txt"
+AUDIT = "pip-audit --skip-editable --ignore-vuln CVE-2025-69872 -r requirements.txt"
 NOTICE = (
     'echo "::notice title=No model version::The variable MLFLOW_TRACKING_URI is not set, so '
     'nothing was registered or promoted. docs/github.md says how."'
 )
 FRESH = "test_baked.py::test_freshly_installed_by_the_commands_that_it_names"
 
+# Packages whose modules have another name.
+OTHER_NAMES = {"graphql": "graphql-core", "ruamel": "ruamel-yaml"}
+OTHER_NAMES |= {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+
 # Every line that a workflow runs, and the test that runs it.
 RUN = {
     INSTALL: FRESH,
+    # .ci/run runs it
+    INSTALL_ALL: "test_workflows.py::test_what_the_tests_import_is_installed_before_they_run",
     HOOKS: "test_workflows.py::test_lint",
     PAGES: "test_workflows.py::test_lint",
     "pytest": FRESH,
@@ -348,6 +355,25 @@ def test_every_run_line_is_run_by_a_test():
         assert re.search(rf"^def {function}\(", path.read_text("utf-8"), re.MULTILINE), test
     fresh = (ROOT / "README.md").read_text("utf-8")
     assert ".venv/bin/pip install -r requirements.txt && .venv/bin/pytest" in fresh
+
+
+def test_what_the_tests_import_is_installed_before_they_run():
+    sources = [*(ROOT / "template_tests").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    code = "\n".join(path.read_text("utf-8") for path in sources)
+    imported = set(
+        re.findall(r"^ *(?:import|from) (\w+)\b(?=\.|$| import| as)", code, re.MULTILINE)
+    )
+    imported -= {"laptop_pricing", *(path.stem for path in sources), *sys.stdlib_module_names}
+    imported -= {"tomllib"}  # in the library from Python 3.11 on
+    wanted = {OTHER_NAMES.get(name, name) for name in imported}
+    assert {"playwright", "scikit-learn"} < wanted
+    job = workflows()["pull-request.yml"][0].partition("\n  template:\n")[2]
+    contributing, ci = ((ROOT / n).read_text("utf-8") for n in ("CONTRIBUTING.md", ".ci/run"))
+    for text in (job, contributing, ci):
+        before = text[: text.index("pytest template_tests")]
+        files = re.findall(r"-r (\S*requirements\.txt)", before)
+        pins = "\n".join((ROOT / name).read_text("utf-8") for name in files).lower()
+        assert wanted <= {*re.findall(r"^([\w.-]+)==", pins, re.MULTILINE)}
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def _settings(environment=True):
 
 
 def _output(path):
-    """`path` as one to write to, outside what the pipeline owns."""
+    """`path` as one to write to, outside what the pipeline owns; of a link what it leads to."""
     from laptop_pricing.settings import find_workspace
 
     try:
@@ -95,7 +95,8 @@ def _output(path):
         raise UserError(f"{path}: lies in a folder that the pipeline writes; name another output")
     if path.is_dir():
         raise UserError(f"{path}: found a folder; expected the name of a file to write")
-    return path
+    leads_to_file = path.is_symlink() and (path.is_file() or not path.exists())
+    return path.resolve() if leads_to_file else path
 
 
 def _step(text):
@@ -116,7 +117,7 @@ def run(
     """Do the whole job, from the data to a tracked model.
 
     Gets the data if there is none, runs dvc repro, tracks the result and sums it up. Exit code 1
-    if the success criteria of params.yaml are missed.
+    if the success criteria of params.yaml are missed, or the result is not tracked.
     """
     from laptop_pricing import workflow
     from laptop_pricing.modeling.gate import criteria
@@ -139,19 +140,28 @@ def run(
     if sample:
         result = workflow.run_sample(workspace, params, _step)
     print_summary(result, params, sample)
+    problems = [result.problem] if result.problem else []
     if not sample and not all(met for *_, met in criteria(result.metrics, params)):
-        raise StepFailed("the success criteria of params.yaml are missed")
+        problems.append("the success criteria of params.yaml are missed")
+    if problems:
+        raise StepFailed("; ".join(problems))
 
 
 @app.command(epilog=_example("ingest https://example.org/data.csv"))
 def ingest(
     source: Annotated[str, typer.Argument(help="https:// URL, s3://bucket/key, or a path.")],
+    shrink: Annotated[
+        bool, typer.Option("--shrink", help="Also if less than half the rows are left.")
+    ] = False,
 ):
     """Fetch the dataset, check it, and only then replace data/raw."""
     from laptop_pricing.data.ingest import ingest
 
+    def may_shrink(question: str) -> bool:
+        return shrink or (sys.stdin.isatty() and typer.confirm(question))
+
     workspace, params = _settings()
-    found = ingest(source, workspace, params)
+    found = ingest(source, workspace, params, may_shrink)
     typer.echo(f"{short(workspace.raw)}: {found['rows']} rows, md5 {found['md5']}")
 
 
@@ -194,7 +204,7 @@ def track():
     tracked = track(workspace, params)
     said = "new run" if tracked.new else "this result has its run already:"
     typer.echo(f"{said} {tracked.run_id} in {tracked.experiment}")
-    typer.echo(f"Look at it: {how_to_open(workspace, tracked.uri)}")
+    typer.echo(f"Look at it: {how_to_open(workspace, tracked)}")
 
 
 @app.command(epilog=_example("reproduce HEAD~1"))
@@ -407,7 +417,10 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", help="Markdown to write.")
     ],
-    base: Annotated[str, typer.Option(help="The branch that the change is for.")] = "stag",
+    base: Annotated[
+        Optional[str],
+        typer.Option(help="The branch that the change is for; by default stag, else main."),
+    ] = None,
     plot_url: Annotated[
         str, typer.Option(help="Where readers find the plot, if not beside the report.")
     ] = "",
@@ -416,9 +429,10 @@ def report(
 
     Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
     """
-    from laptop_pricing.report import report
+    from laptop_pricing.report import default_base, report
 
     workspace, params = _settings()
+    base = base or default_base(workspace.root)
     found = report(workspace, params, base, _output(output), plot_url)
     typer.echo(f"{output}: {'promote' if found.promote else 'do not promote'}")
     _warn(found.objections)

@@ -22,4 +22,6 @@ class DataUnavailable(StepFailed):
 
 def without_credentials(text):
     """`text` with the ``user:password@`` or ``token@`` of its URLs taken out."""
-    return re.sub(r"//[^/@:\s]*(:.*)?@", "//", text)
+    # Not `//host: ...` nor `//host:5000/...`; a password may hold what should have been escaped.
+    host = r"(?![^/@\s]*:(\d+[/?#]|\d*[^\w\s@]*(\s|$)))"
+    return re.sub(rf"//{host}[^/@:\s]*(:[^@\n]*(@\S*)?)?@", "//", text)

@@ -12,6 +12,8 @@ from pathlib import Path
 def atomic_path(target, folder=None):
     """Give a path to write to; it takes the place of `target` when the block ends well.
 
+    A device or a pipe is not replaced but written to: it is the path itself.
+
     A process that is killed half-way leaves `target` as it was, and a ``.part`` file that
     nothing reads.
 
@@ -25,8 +27,11 @@ def atomic_path(target, folder=None):
     Yields
     ------
     Path
-        The ``.part`` file's path.
+        The path to write to.
     """
+    if target.exists() and not target.is_file():
+        yield target
+        return
     folder = folder or target.parent
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{target.name}.{os.getpid()}.part"

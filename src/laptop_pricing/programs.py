@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 
 from laptop_pricing.errors import UserError
 
-# Else a storage that never answers is asked thirty times.
-PATIENCE = {"AWS_MAX_ATTEMPTS": "1"}
+RESULT = ("params.yaml", "data.dvc", "dvc.lock", "metrics.json")  # belong in one commit
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 
 
@@ -51,6 +51,18 @@ def git_environment():
     return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
 
 
+def dvc_defaults(root: Path) -> dict[str, str]:
+    """Variables that DVC needs to find in its environment, where the user has set no others."""
+    found = {"AWS_MAX_ATTEMPTS": "1"}  # else a storage that never answers is asked thirty times
+    if (root / ".dvc").is_dir():
+        # DVC unpickles its index (CVE-2025-69872), by default from a folder that all may write to.
+        folder = root / ".dvc" / "tmp" / "site"
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        found["DVC_SITE_CACHE_DIR"] = str(folder)
+    return found
+
+
 def run_dvc(workspace, *arguments, capture=False, environment=None):
     """DVC of this very environment, whose stages then find our command, activated or not.
 
@@ -62,7 +74,7 @@ def run_dvc(workspace, *arguments, capture=False, environment=None):
     folder = sysconfig.get_path("scripts")
     path = os.pathsep.join([folder, os.environ.get("PATH", "")])
     environment = os.environ if environment is None else environment
-    environment = PATIENCE | environment | {"PATH": path}
+    environment = dvc_defaults(workspace.root) | environment | {"PATH": path}
     pipe = subprocess.PIPE if capture else None
     command = [sys.executable, "-m", "dvc", *arguments]
     with subprocess.Popen(

@@ -28,6 +28,7 @@ from laptop_pricing.settings import PARAMS_FILE, Workspace
 
 DRIFTED = 0.2  # of the population stability index: a large shift
 BINS = 10
+BASES = ("stag", "origin/stag", "main", "origin/main")  # the first that is there, by default
 MOVED = 0.005  # of a slice's MAPE
 SMALL_EFFECT = 0.01  # of the log price, nearer to 0 than which a factor's sign says nothing
 
@@ -69,6 +70,14 @@ class Report:
     comparison: Comparison
     slices: pd.DataFrame
     flipped: pd.DataFrame
+
+
+def default_base(root: Path) -> str:
+    """The first of `BASES` that Git has here; a UserError if it has none."""
+    for name in BASES:
+        if _commit(root, name):
+            return name
+    raise UserError(f"found none of {', '.join(BASES)}; {_fetching('stag')}, or name a --base")
 
 
 def report(workspace, params, base, output, plot_url=""):
@@ -115,13 +124,16 @@ def examine(workspace, params, base):
     root = workspace.root
     commit = _commit(root, base) or _commit(root, f"origin/{base}")
     if not commit:
-        raise UserError(f"{base!r}: no such branch here; git fetch origin {base}")
+        raise UserError(f"{base!r}: no such branch here; {_fetching(base)}")
     candidate = load_bundle(workspace.models)
     table, summary = read_processed(workspace)
     now = pd.read_csv(workspace.plots / "slices.csv")
     nothing = pd.DataFrame()
+    has_model = git(root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock")
     with tempfile.TemporaryDirectory() as folder:
         try:
+            if not has_model:
+                raise UserError("it has no model yet")
             was = _fetch(workspace, commit, Path(folder))
             champion, (old_table, old_summary) = load_bundle(was.models), read_processed(was)
             comparison, problem = compare_on_holdout(candidate, champion, table), ""
@@ -134,8 +146,8 @@ def examine(workspace, params, base):
             slices = drift = flipped = nothing
             data = {"rows": ("unknown", summary["rows"]), "md5": ("unknown", summary["raw_md5"])}
     against = objections(candidate.metadata["metrics"], comparison, params)
-    if problem and git(root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock"):
-        against.append(f"not compared with {base}: {problem}")  # there is a model to compare with
+    if problem and has_model:
+        against.append(f"not compared with {base}: {problem}")
     return Report(
         base=base,
         commit=commit,
@@ -149,6 +161,11 @@ def examine(workspace, params, base):
         slices=slices,
         flipped=flipped,
     )
+
+
+def _fetching(branch):
+    """Makes origin/`branch` even in a clone of a single branch."""
+    return f"git fetch origin {branch}:refs/remotes/origin/{branch}"
 
 
 def _commit(root, name):

@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 from dotenv import load_dotenv
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -29,7 +29,8 @@ def _distinct(values):
 
 
 Positive = Annotated[float, Field(gt=0)]
-Penalty = Annotated[float, Field(ge=0.001)]  # below, equal columns leave no unique Ridge
+# Below, equal columns leave no unique Ridge; above, nothing is left of the columns.
+Penalty = Annotated[float, Field(ge=0.001, le=1e9)]
 Folds = Annotated[int, Field(ge=2, le=50)]
 
 
@@ -40,6 +41,7 @@ class _Section(BaseModel):
 class IngestParams(_Section):
     source: Annotated[str, Field(min_length=1)]
     timeout_s: Positive
+    md5: Optional[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = None
 
 
 class PreprocessParams(_Section):
@@ -139,9 +141,10 @@ class Workspace:
 
     @property
     def owned(self):
-        """The folders that the pipeline writes, and nobody else."""
+        """The folders that the pipeline and DVC write, and nobody else."""
         reports = self.root / "reports"
-        return (self.raw.parent, self.processed, self.interim, self.models, reports)
+        dvc = self.root / ".dvc"
+        return (self.raw.parent, self.processed, self.interim, self.models, reports, dvc)
 
 
 def find_workspace(start=None):
@@ -191,13 +194,16 @@ def load_params(path):
 
     try:
         content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        # Through JSON, since strict pydantic takes a list for a tuple only there.
+        text = json.dumps(_text_keys(content), default=str)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from None
+    except (RecursionError, ValueError) as error:  # nested too deep, inside itself, no date
+        raise UserError(f"{path}: not readable: {error}; expected sections of plain values") from None
     try:
-        # Through JSON, since strict pydantic takes a list for a tuple only there.
-        return Params.model_validate_json(json.dumps(_text_keys(content), default=str))
+        return Params.model_validate_json(text)
     except ValidationError as error:
         raise UserError(f"{path}: {_explain(error)}") from None
 

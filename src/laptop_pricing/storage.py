@@ -6,12 +6,17 @@ DVC itself trusts what lies in its cache, and objects that it has seen before.
 import hashlib
 import json
 import os
+import re
+import shutil
 from dataclasses import dataclass
 
 from laptop_pricing.errors import StepFailed
-from laptop_pricing.files import checksum
-from laptop_pricing.programs import PATIENCE
+from laptop_pricing.files import checksum, short
+from laptop_pricing.programs import dvc_defaults
+from laptop_pricing.settings import Workspace
 
+ROOM = 1 << 20  # bytes; with fewer left, a disk is full
+FULL = "the disk is full: make room there, then run again"
 _DIRECTORY = ".dir"
 
 
@@ -52,19 +57,51 @@ def open_repo(workspace):
     StepFailed
         If DVC cannot read its files.
     """
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
     import sqlite3
 
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
+        _set_defaults(workspace)
         repo = Repo(str(workspace.root))
         repo.index.check_graph()
         return repo
     except (DvcException, OSError, sqlite3.Error) as error:
-        raise StepFailed(f"dvc: {error}") from None
+        full = f"; {FULL}" if _is_full(workspace) else ""
+        raise StepFailed(f"dvc: {error}{full}") from None
+
+
+def _is_full(workspace):
+    return shutil.disk_usage(workspace.root).free < ROOM
+
+
+def remedy(workspace: Workspace) -> str:
+    """What to do about a DVC that failed, as far as its own traces tell."""
+    from dvc.lock import Lock, LockError
+
+    if _is_full(workspace):
+        return FULL
+    folder = workspace.root / ".dvc" / "tmp"
+    locks = [folder / "rwlock", folder / "lock"]
+    try:
+        with Lock(str(locks[1])):  # DVC lets go of it while a stage runs
+            pids = re.findall(r'"pid": (\d+)', locks[0].read_text(encoding="utf-8"))
+    except LockError:
+        pids = locks[1].read_text(encoding="utf-8").split()
+    except OSError:
+        pids = []
+    if pids:
+        return (
+            f"process {pids[0]} is at work here: wait until it ends, or end it, then run again; "
+            f"if no DVC has that number, delete {short(locks[0])} first"
+        )
+    return "put it right, then run again"
+
+
+def _set_defaults(workspace):
+    for name, value in dvc_defaults(workspace.root).items():
+        os.environ.setdefault(name, value)
 
 
 def cache(repo):
@@ -235,6 +272,7 @@ def fetch(workspace, revision, path, target):
     from dvc.exceptions import DvcException
 
     try:
+        _set_defaults(workspace)
         fs = DVCFileSystem(str(workspace.root), rev=revision)
         target.parent.mkdir(parents=True, exist_ok=True)
         fs.get(path, str(target), recursive=True)

@@ -1,6 +1,7 @@
 """What a run of the project and a quote look like in the terminal."""
 
 import math
+import shlex
 import shutil
 import sysconfig
 from pathlib import Path
@@ -61,15 +62,16 @@ def print_summary(result, params, sample):
         ("Plots", short(workspace.figures)),
     ]
     if result.data_changed:
-        lines.insert(1, ("Data", "not those registered before: review git diff data.dvc"))
+        lines.insert(1, ("Data", "not those registered before: review git diff HEAD -- data.dvc"))
     if result.tracked:
         new = "new run" if result.tracked.new else "tracked before, as run"
         lines.append(("Run", f"{new} {result.tracked.run_id} in {params.track.experiment}"))
-        lines.append(("Look at it", how_to_open(workspace, result.tracked.uri)))
-    else:
-        lines.append(("Run", typer.style(result.problem, fg="yellow")))
+        lines.append(("Look at it", how_to_open(workspace, result.tracked)))
     if not sample:
         lines.append(("Next", f"{_command(NAME)} quote --help"))
+    if result.uncommitted:
+        names = " ".join(shlex.quote(short(workspace.root / name)) for name in result.uncommitted)
+        lines.append(("Commit it", f'git add {names} && git commit -m "Result of {NAME} run"'))
     prefix = typer.style("[sample] ", fg="yellow") if sample else ""
     typer.echo(prefix)
     for label, text in lines:
@@ -151,9 +153,11 @@ def _command(name):
     return name if shutil.which(name) else short(Path(sysconfig.get_path("scripts")) / name)
 
 
-def how_to_open(workspace, uri):
-    """What to type, or where to go, to see the runs."""
-    if uri == workspace.local_tracking_uri:
-        database = short(workspace.root / "mlflow.db")
-        return f"{_command('mlflow')} ui --backend-store-uri sqlite:///{Path(database).as_posix()}"
-    return without_credentials(uri)
+def how_to_open(workspace, tracked) -> str:
+    """What to type, and where to go: only under that address does MLflow 3.17 show the runs."""
+    page = f"#/experiments/{tracked.experiment_id}?workflowType=machine_learning"
+    if tracked.uri != workspace.local_tracking_uri:
+        return f"{without_credentials(tracked.uri).rstrip('/')}/{page}"
+    database = shlex.quote(f"sqlite:///{Path(short(workspace.root / 'mlflow.db')).as_posix()}")
+    command = f"{_command('mlflow')} ui --backend-store-uri {database}"
+    return f"{command}, then open http://127.0.0.1:5000/{page}"

@@ -9,7 +9,7 @@ from laptop_pricing.data.ingest import ingest
 from laptop_pricing.data.schema import ITEMS
 from laptop_pricing.doctor import check_remote
 from laptop_pricing.errors import DataUnavailable, StepFailed, UserError
-from laptop_pricing.programs import run_dvc
+from laptop_pricing.programs import RESULT, git, run_dvc
 from laptop_pricing.settings import (
     PARAMS_FILE,
     Workspace,
@@ -32,6 +32,7 @@ class Result:
     tracked: object
     problem: str
     data_changed: bool = False
+    uncommitted: tuple[str, ...] = ()
 
 
 def run(workspace, params, say=print):
@@ -63,9 +64,11 @@ def run(workspace, params, say=print):
     registered = pointer.read_bytes() if pointer.is_file() else b""
     say("Reproducing the pipeline: dvc repro")
     if run_dvc(workspace, "repro").returncode:
-        raise StepFailed("dvc repro failed for the reason above; mend it and run again")
+        raise StepFailed(f"dvc repro failed for the reason above; {storage.remedy(workspace)}")
     result = _finish(workspace, params, say)
-    return replace(result, data_changed=pointer.read_bytes() != registered)
+    new = [n for n in RESULT if git(workspace.root, "status", "--porcelain", "-uall", "--", n)]
+    data_changed = pointer.read_bytes() != registered
+    return replace(result, data_changed=data_changed, uncommitted=tuple(new))
 
 
 def run_sample(workspace, params, say=print):

@@ -1,1 +1,0 @@
-"""From a source to a validated table, and how its rows are divided."""

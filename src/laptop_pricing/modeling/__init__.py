@@ -1,1 +1,0 @@
-"""Fit, evaluate, store and use the model."""

@@ -1,1 +1,0 @@
-"""Prices over the network. Neither pandas, scikit-learn nor MLflow is needed."""
