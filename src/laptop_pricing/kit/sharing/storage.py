@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import StepFailed
+from ..errors import DataUnavailable, StepFailed
 from ..files import checksum
 from ..process import dvc_environment
 from ..project import Project
@@ -22,7 +22,9 @@ _DIRECTORY = ".dir"
 
 
 @contextmanager
-def _dvc(project: Project, place: str, remedy: str = "") -> Iterator[None]:
+def _dvc(
+    project: Project, place: str, remedy: str, kind: type[StepFailed] = StepFailed
+) -> Iterator[None]:
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
@@ -30,7 +32,7 @@ def _dvc(project: Project, place: str, remedy: str = "") -> Iterator[None]:
     try:
         yield
     except (DvcException, DataIndexDirError, OSError, sqlite3.Error) as error:
-        raise StepFailed(place, str(error), remedy) from None
+        raise kind(place, str(error), remedy) from None
 
 
 def open_repo(project: Project) -> Any:
@@ -122,5 +124,8 @@ def fetch(project: Project, revision: str, path: str, target: Path) -> None:
     from dvc.api import DVCFileSystem
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _dvc(project, f"{path} of {revision[:7]}"):
+    remedy = (
+        "neither cache nor remote has it: dvc push where it was made, or connect to that remote"
+    )
+    with _dvc(project, f"{path} of {revision[:7]}", remedy, DataUnavailable):
         DVCFileSystem(str(project.root), rev=revision).get(path, str(target), recursive=True)
