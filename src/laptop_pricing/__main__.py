@@ -4,7 +4,12 @@ from .kit.cli import make_cli
 from .model import build_model
 from .problem import PROBLEM
 
-main = make_cli(PROBLEM, build_model)
+add_routes = None  # further routes of the REST API
+# <!-- of the template -->
+from .course import add_routes  # noqa: E402
+# <!-- end of the template -->
+
+main = make_cli(PROBLEM, build_model, add_routes=add_routes)
 
 if __name__ == "__main__":
     main()

@@ -100,7 +100,7 @@ def make_cli(
     trusted
         Types of the team's own that a model file may hold.
     add_routes
-        ``add_routes(router, bundle, version)`` adds to the REST API.
+        ``add_routes(app)`` adds to the REST API.
     """
     team = Team(problem, build_model, trusted, add_routes)
 
@@ -527,7 +527,9 @@ def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Mode
     team, project = ctx.obj, None
     with contextlib.nullcontext() if model is None else contextlib.suppress(UserError):
         project = team.open()  # a container has the bundle alone
-    app, origin = build_app(team, model or project.models, project)
+    app, origin = build_app(
+        team.problem, model or project.models, project, team.trusted, team.add_routes
+    )
     run_server(app, origin, open_port(host, port))
 
 

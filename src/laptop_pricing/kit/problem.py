@@ -204,6 +204,11 @@ class Problem:
         """All columns of the raw file, in its order."""
         return (*self.features, self.target, *self.late)
 
+    @property
+    def key_variable(self) -> str:
+        """The environment variable that holds the REST API's key."""
+        return f"{self.name.upper().replace('-', '_')}_API_KEY"
+
     def read_row(self, cells: object) -> tuple[dict[str, Any], list[Failure]]:
         """Typed values of all features from text or values by field, and all that is wrong.
 

@@ -100,7 +100,7 @@ class Project:
     @property
     def key_variable(self) -> str:
         """The environment variable that holds the REST API's key."""
-        return f"{self.name.upper().replace('-', '_')}_API_KEY"
+        return self.problem.key_variable
 
     def load_environment(self) -> None:
         """Put what .env says into the environment, unless a variable is set already."""

@@ -67,8 +67,8 @@ NO_TABLE = (
     ('"a\nb",' + GOOD.replace("North", "1,North"), "column unknown: 'a\\nb'; remove it"),
     (GOOD.replace("view", "rooms", 1), "column found twice: rooms; keep one"),
     (GOOD + "\n1," + CELLS, "line 4: 16 cells; expected 15"), (GOOD + "a,b", "line 3: 2 cells"),
-    (GOOD + 'North,"a\n', "line 3: unexpected end"), (GOOD.replace(",Yes", ',"Y'), "unexpected end"),
-    (GOOD.replace(",900,", ",49,"), "median rent 49; expected 50 to 9,000 EUR; convert it, or chang"),
+    (GOOD + 'North,"a\n', "line 3: unexpected"), (GOOD.replace(",Yes", ',"Y'), "unexpected end"),
+    (GOOD.replace(",900,", ",49,"), "median rent 49; expected 50 to 9,000 EUR; convert it, or"),
     (GOOD.replace(",900,", ",R$ 900,"), "no readable rent; expected a number of EUR from 50"),
 )
 NO_ROWS = (

@@ -13,7 +13,9 @@ from laptop_pricing.kit.data.table import validate
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.evaluate import cross_validate, summarise
 
-BYTES = dict(zip((problem.name for problem in PROBLEMS), ("?", "?", "?")))
+BYTES = dict(
+    zip((problem.name for problem in PROBLEMS), ("70962ff0a608", "12e9359113ff", "db17bb9ff094"))
+)
 
 
 def sample(problem, rows=2000, seed=1):
@@ -25,7 +27,8 @@ def sample(problem, rows=2000, seed=1):
 def test_the_bytes_are_the_same_on_every_python_and_system(tmp_path, problem):
     for name, seed in (("a", 2025), ("b", 2026)):
         write_sample(problem, tmp_path / name, 500, seed)
-    assert checksum(tmp_path / "a", "md5") == BYTES[problem.name] != checksum(tmp_path / "b", "md5")
+    first, second = (checksum(tmp_path / name, "md5")[:12] for name in "ab")
+    assert first == BYTES[problem.name] != second
 
 
 @each_problem

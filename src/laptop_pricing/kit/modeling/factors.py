@@ -141,21 +141,22 @@ class Factors:
         factors : ndarray, shape (n_rows, n_fields)
             The product of a line with the base is the prediction.
         """
-        factors = [self._factors(shares) for shares in self._blocks(columns)]
+        factors = [np.exp(self._logs(shares)) for shares in self._blocks(columns)]
         return self.base, np.concatenate(factors)
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
         """The predictions for a few cases, and their factors."""
         shares = np.array([self.levels.of_row(row) for row in rows])
-        return self._predict(shares), self._factors(shares)
+        logs = self._logs(shares)
+        return np.exp(self.numbers["intercept"] + logs.sum(axis=1)), np.exp(logs)
 
     def _predict(self, shares: np.ndarray) -> np.ndarray:
         sums = ((shares @ self._half + self._sum_alone) * shares).sum(axis=1)
         return np.exp(self._offset + sums)
 
-    def _factors(self, shares: np.ndarray) -> np.ndarray:
+    def _logs(self, shares: np.ndarray) -> np.ndarray:
         shared = np.add.reduceat(shares * (shares @ self._half), self.levels.starts, axis=1)
-        return np.exp(self._offsets + shares @ self._alone.T + shared)
+        return self._offsets + shares @ self._alone.T + shared
 
     def _blocks(self, columns: Any) -> Any:
         values = {name: np.asarray(columns[name]) for name in self.levels.names}

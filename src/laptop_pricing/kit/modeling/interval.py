@@ -14,7 +14,8 @@ References
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -101,7 +102,8 @@ def summarise_coverage(covered: "pd.DataFrame") -> dict[str, Any]:
     }
 
 
-class Offer(NamedTuple):
+@dataclass(frozen=True)
+class Offer:
     """What to offer, and what it leads to."""
 
     risk: float  # accepted share of deals that miss the margin

@@ -1,0 +1,125 @@
+"""What the REST API takes and answers, as pydantic models; a case's is made from the problem."""
+
+from typing import Annotated, Any, Optional
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from ..modeling.interval import Offer
+from ..problem import Column, Problem
+
+
+def case_model(problem: Problem) -> type[BaseModel]:
+    """The model of one case: its fields are the features, each read by :meth:`Column.read`."""
+
+    def check(case: BaseModel) -> BaseModel:
+        if broken := [failure.expected for failure in problem.broken_rules(vars(case))]:
+            text: Any = f"Expected that {'; '.join(broken)}"
+            raise PydanticCustomError("rules", text, {"rules": broken})
+        return case
+
+    rules: Any = {"check_rules": model_validator(mode="after")(check)}
+    fields: dict[str, Any] = {column.name: _field(column) for column in problem.features}
+    return create_model(
+        "".join(filter(str.isalnum, problem.item.title())),
+        __config__=ConfigDict(extra="forbid", protected_namespaces=()),
+        __validators__=rules,
+        **fields,
+    )
+
+
+def _field(column: Column) -> tuple[Any, Any]:
+    kind, expected = column.kind, f"Input should be {column.rule}"
+    error: Any = PydanticCustomError(kind, expected)  # type: ignore[arg-type]
+
+    def read(cell: object) -> object:
+        value = column.read(cell)
+        if value is None and (cell is None or (isinstance(cell, str) and not cell.strip())):
+            value = column.default
+        if value is None:
+            raise error
+        return value
+
+    schema: dict[str, Any] = {"type": kind, "minimum": column.low, "maximum": column.high}
+    if not column.numeric:
+        words = {"type": "string", "enum": list(column.allowed)}
+        schema = words if kind == "category" else {"type": "boolean"}
+    if column.default is not None:
+        schema = {"anyOf": [schema, {"type": "null"}]}
+    unit = f" ({column.unit})" if column.unit else ""
+    described = Field(description=f"{column.description}{unit}")
+    default = ... if column.default is None else column.default
+    return Annotated[Any, PlainValidator(read), WithJsonSchema(schema), described], default
+
+
+class Wanted(BaseModel):
+    """What a query may ask for."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+    margin: Optional[float] = Field(
+        None, ge=0, le=0.95, description="Wanted share of the selling price."
+    )
+    risk: Optional[float] = Field(
+        None, ge=0.01, le=0.99, description="Accepted share of deals that miss the margin."
+    )
+
+    @model_validator(mode="after")
+    def check_risk(self) -> "Wanted":
+        if self.risk is not None and self.margin is None:
+            raise PydanticCustomError("risk", "Expected a margin beside the risk")
+        return self
+
+
+class ModelId(BaseModel):
+    name: str
+    version: Optional[str] = Field(description="In the registry; null for a folder.")
+    sha256: str
+    data_md5: str
+
+
+class Interval(BaseModel):
+    coverage: float = Field(description="Share of the actual values that it held.")
+    low: float
+    high: float
+
+
+class QuoteAnswer(BaseModel):
+    prediction: float
+    unit: str
+    interval: Interval
+    base: Optional[float] = Field(description="What the factors multiply.")
+    factors: Optional[dict[str, float]] = Field(description="null where the model has none.")
+    offers: Optional[list[Offer]] = Field(description="null without a margin.")
+    warnings: list[str]
+    distance: int = Field(description="Fields in which the nearest training case differs.")
+    typical_error: float = Field(description="Mean error at that distance, as a fraction.")
+    model: ModelId
+
+
+class ModelAnswer(ModelId):
+    origin: str
+    target: str
+    unit: str
+    metrics: dict[str, Any]
+    caveat: str
+
+
+class SchemaAnswer(BaseModel):
+    item: str
+    items: str
+    features: tuple[Column, ...]
+    target: Column
+    example: dict[str, Any]
+    words: dict[str, str] = Field(description="Translations, by a column's name or by the text.")
+
+
+class Refusal(BaseModel):
+    detail: str
