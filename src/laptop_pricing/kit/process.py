@@ -6,30 +6,29 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional, Union
+from typing import Union
 
 from .errors import UserError
 from .project import Project
 
 RESULT = ("params.yaml", "data.dvc", "dvc.lock", "metrics.json")  # belong in one commit
+Environment = Mapping[str, str]
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 
 
 def git(root: Path, *arguments: Union[str, Path], problem: str = "") -> str:
-    """What Git prints in the folder `root`, stripped; nothing if it fails.
-
-    If there is a `problem`, what it means that Git fails, a UserError says so then.
-    """
+    """What Git prints in a folder, stripped; if it fails nothing, or `problem` as a UserError."""
     command = ["git", "--no-optional-locks", *arguments]  # reading leaves the index alone
     try:
         done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True)
+        code, out, err = done.returncode, *(
+            b.decode(errors="replace") for b in (done.stdout, done.stderr)
+        )
     except OSError as error:
-        if problem:
-            raise UserError("git", str(error.strerror), "install Git") from None
-        return ""
-    if problem and done.returncode:
-        raise UserError("", f"{problem} ({last_line(done.stderr.decode(errors='replace'))})")
-    return "" if done.returncode else done.stdout.decode(errors="replace").strip()
+        code, out, err = 1, "", f"git: {error.strerror}; install Git"
+    if problem and code:
+        raise UserError("", f"{problem} ({last_line(err)})")
+    return "" if code else out.strip()
 
 
 def git_environment() -> dict[str, str]:
@@ -38,26 +37,27 @@ def git_environment() -> dict[str, str]:
 
 
 def dvc_environment(root: Path) -> dict[str, str]:
-    """What DVC has to be told, unless the environment says otherwise.
+    """What DVC finds in its environment, unless the user has set another.
 
-    Not to ask a storage that never answers thirty times; and to keep its index where nobody else
-    may write, since who writes it runs code (CVE-2025-69872 of diskcache).
+    It does not ask a storage that never answers thirty times; and its index, which it unpickles
+    (CVE-2025-69872), lies where its owner alone may write.
     """
-    index = root / ".dvc" / "tmp" / "index"
-    if index.parents[1].is_dir():
-        index.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return {"AWS_MAX_ATTEMPTS": "1", "DVC_SITE_CACHE_DIR": str(index)}
+    folder = root / ".dvc" / "tmp" / "site"
+    if (root / ".dvc").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    return {"AWS_MAX_ATTEMPTS": "1", "DVC_SITE_CACHE_DIR": str(folder)}
 
 
 def run_dvc(
     project: Project,
     *arguments: str,
     capture: bool = False,
-    environment: Optional[Mapping[str, str]] = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> subprocess.CompletedProcess[str]:
     """DVC of this very environment, whose stages then find our command, activated or not."""
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    variables = dvc_environment(project.root) | dict(environment or os.environ) | {"PATH": path}
+    variables = dvc_environment(project.root) | dict(environment) | {"PATH": path}
     pipe, command = subprocess.PIPE if capture else None, [sys.executable, "-m", "dvc", *arguments]
     with subprocess.Popen(
         command, cwd=project.root, env=variables, stdout=pipe, stderr=pipe, text=True

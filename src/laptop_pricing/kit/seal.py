@@ -23,10 +23,10 @@ def checksums(kit: Path = KIT) -> dict[str, str]:
 def edited(kit: Path = KIT) -> list[str]:
     """The files that were changed, added or taken away since the kit was sealed."""
     lines = (kit / SEAL).read_text(encoding="utf-8") if (kit / SEAL).is_file() else ""
-    sealed, now = dict(re.findall(r"^SHA256 \((.+)\) = (\w+)$", lines, re.M)), checksums(kit)
+    sealed, now = dict(re.findall(r"SHA256 \((.+)\) = (\w+)", lines)), checksums(kit)
     return sorted(name for name in sealed | now if sealed.get(name) != now.get(name))
 
 
 if __name__ == "__main__":
-    seal = "".join(f"SHA256 ({name}) = {digest}\n" for name, digest in checksums().items())
-    (KIT / SEAL).write_text(seal, encoding="utf-8", newline="\n")
+    lines = [f"SHA256 ({name}) = {digest}\n" for name, digest in checksums().items()]
+    (KIT / SEAL).write_text("".join(lines), encoding="utf-8", newline="\n")

@@ -1,5 +1,6 @@
 """The main job: data -> ``dvc repro`` -> track; or the same steps on the built-in sample."""
 
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .tracking.runs import TrackedRun
 
 SAMPLE_ROWS = 800
-LITTLE = 16_000_000  # bytes on a disk that DVC finds full
+ROOM = 4_000_000  # bytes; a disk with fewer is full
 Say = Callable[[str], None]  # gets one line before each step
 
 
@@ -48,7 +49,7 @@ def run(project: Project, say: Say = print) -> Result:
     registered = pointer.read_bytes() if pointer.is_file() else b""
     say("Reproducing the pipeline: dvc repro")
     if run_dvc(project, "repro").returncode:
-        raise _failure(project)
+        raise StepFailed("", "dvc repro failed for the reason above", _remedy(project.root))
     result = _finish(project, say)
     new = [n for n in RESULT if git(project.root, "status", "--porcelain", "-uall", "--", n)]
     paths = " ".join(shlex.quote(short(project.root / name)) for name in new)
@@ -57,22 +58,21 @@ def run(project: Project, say: Say = print) -> Result:
     return replace(result, data_changed=changed, to_commit=(command,) if new else ())
 
 
-def _failure(project: Project) -> StepFailed:
-    """Why ``dvc repro`` failed, where what it says is no help."""
-    problem, remedy = "failed for the reason above", "correct that and run again"
-    lock, free = project.root / ".dvc" / "tmp" / "rwlock", shutil.disk_usage(project.root).free
-    if free < LITTLE:
-        problem, remedy = f"the disk is full: {free / 1e6:.0f} MB left", "make room and run again"
-    elif lock.is_file() and '"pid"' in lock.read_text(encoding="utf-8"):
-        problem = "another DVC is at work here, whose process is named above"
-        remedy = "wait for it, or end it, and run again"
-    return StepFailed("dvc repro", problem, remedy)
+def _remedy(root: Path) -> str:
+    """What to do about a DVC that failed, as far as its traces tell."""
+    lock = root / ".dvc" / "tmp" / "rwlock"
+    if shutil.disk_usage(root).free < ROOM:
+        return "the disk is full: make room there, then run again"
+    if pids := re.findall(r'"pid": (\d+)', lock.read_text("utf-8") if lock.is_file() else ""):
+        wait = f"process {pids[0]} is at work here: wait until it ends, or end it, then run again"
+        return f"{wait}; if no DVC has that number, delete {short(lock)} first"
+    return "put it right, then run again"
 
 
 def run_sample(project: Project, say: Say = print) -> Result:
     """The same steps on the built-in synthetic sample, in .scratch/ and without DVC.
 
-    Touches neither data/, models/ nor any tracked file, and tracks to a database of its own.
+    Neither data/ nor models/ nor a tracked file changes; it tracks to a database of its own.
     """
     from .data.preprocess import preprocess
     from .data.sample import write_sample
@@ -127,10 +127,10 @@ def obtain_data(project: Project, say: Say = print) -> None:
     run_dvc(project, "checkout", "data.dvc", capture=True)
     if project.raw.is_file():
         return
-    repo = open_repo(project)
+    repo, source = open_repo(project), project.params.ingest.source
     if not repo.config["remote"] or str(Path("data", "raw")) not in promised(repo):
-        say(f"Getting the data: {project.params.ingest.source}")
-        ingest(project, project.params.ingest.source)
+        say(f"Getting the data: {source}")
+        ingest(project, source)
         return
     say("Getting the data: dvc pull data.dvc")
     link = check_remote(repo, project.name)  # first: a pull is patient with silence
@@ -138,8 +138,8 @@ def obtain_data(project: Project, say: Say = print) -> None:
         raise DataUnavailable("DVC remote", link.found, link.fix)
     pulled = run_dvc(project, "pull", "data.dvc", capture=True)
     if pulled.returncode or not project.raw.is_file():
-        which = f"{project.name} doctor says which"
-        raise DataUnavailable("dvc pull", "data.dvc: missing there or corrupt", which)
+        problem, remedy = "data.dvc: missing there or corrupt", f"{project.name} doctor says which"
+        raise DataUnavailable("dvc pull", problem, remedy)
 
 
 def _finish(project: Project, say: Say) -> Result:

@@ -24,7 +24,6 @@ from laptop_pricing.kit.sharing.connect import (
 
 LOCAL, ENVIRONMENT, SHARED = ".dvc/config.local", ".env", ".dvc/config"
 KEY_ID = "test-id"
-KEYS = {"access_key_id": KEY_ID, "secret_access_key": SECRET}  # pragma: allowlist secret
 AWS = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
 
 
@@ -81,11 +80,12 @@ def set_in(settings, file):
 
 
 def test_of_s3_the_team_shares_the_place_and_keeps_the_keys():
-    settings = s3_settings("team", "dvc/", None, "http://127.0.0.1:9", KEYS)
+    settings = s3_settings("team", "dvc/", "", "http://127.0.0.1:9", **AWS)
     shared = set_in(settings, SHARED)
     assert shared["url"] == "s3://team/dvc" and shared["endpointurl"] == "http://127.0.0.1:9"
     assert shared["verify"] == "true" and float(shared["read_timeout"]) < 10
-    assert set_in(settings, LOCAL) == KEYS
+    keys = {"access_key_id": KEY_ID, "secret_access_key": SECRET}  # pragma: allowlist secret
+    assert set_in(settings, LOCAL) == keys
     assert set_in(settings, ENVIRONMENT) == AWS | {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
 
 
@@ -175,9 +175,9 @@ def test_keys_of_a_profile_stay_in_their_file(monkeypatch, tmp_path):
 def test_keys_of_the_environment_are_taken_with_their_session(monkeypatch):
     for name, value in AWS.items():
         monkeypatch.setenv(name, value)
-    assert aws_keys(None) == KEYS
+    assert aws_keys() == AWS
     monkeypatch.setenv("AWS_SESSION_TOKEN", "s3cret")
-    assert aws_keys(None) == KEYS | {"session_token": "s3cret"}
+    assert aws_keys() == AWS | {"AWS_SESSION_TOKEN": "s3cret"}
 
 
 @pytest.mark.services
@@ -185,7 +185,7 @@ def test_it_connects_tries_and_keeps_secrets_for_their_owner(project, s3_server)
     address, folder = s3_server
     write(project.root / ENVIRONMENT, "# mine\nOTHER=1\nAWS_PROFILE=old\n")
     said = []
-    found = connect(project, s3_settings("team", endpoint_url=address, keys=KEYS), said.append)
+    found = connect(project, s3_settings("team", endpoint_url=address, **AWS), said.append)
     assert found == "storage: s3://team/dvc: reachable and writable"
     assert not [path for path in folder.rglob("*") if path.is_file()]  # the trial is gone
     for name in (LOCAL, ENVIRONMENT):
@@ -207,7 +207,7 @@ def test_twice_is_as_good_as_once_and_another_place_leaves_nothing_behind(
     write(tmp_path / "credentials", keys)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     dvc(project, "remote", "add", "mine", "/elsewhere")
-    connect(project, s3_settings("team", "other", endpoint_url=s3_server[0], keys=KEYS))
+    connect(project, s3_settings("team", "other", endpoint_url=s3_server[0], **AWS))
     settings = s3_settings("team", profile="acme", endpoint_url=s3_server[0])
     connect(project, settings)
     first = contents(project)
@@ -224,7 +224,7 @@ def test_no_secret_goes_to_a_file_that_git_tracks(project, name):
     call(project.root, "git", "add", "--force", name)
     before = contents(project)
     with pytest.raises(UserError, match="Git tracks it; git rm --cached"):
-        connect(project, s3_settings("team", keys=KEYS))
+        connect(project, s3_settings("team", **AWS))
     assert contents(project) == before
 
 
@@ -232,8 +232,8 @@ def test_no_secret_goes_to_a_file_that_git_tracks(project, name):
 @pytest.mark.parametrize(
     "bucket, keys, told",
     [
-        ("team", KEYS | {"secret_access_key": "s3cret"}, "the keys are refused"),
-        ("team-2", KEYS, "no such bucket"),
+        ("team", AWS | {"AWS_SECRET_ACCESS_KEY": "s3cret"}, "the keys are refused"),
+        ("team-2", AWS, "no such bucket"),
     ],
 )
 def test_a_storage_that_refuses_is_one_line_and_changes_nothing(
@@ -242,7 +242,7 @@ def test_a_storage_that_refuses_is_one_line_and_changes_nothing(
     address, folder = s3_server
     before = contents(project)
     with pytest.raises(StepFailed, match=f"{told}: nothing was changed; ") as error:
-        connect(project, s3_settings(bucket, endpoint_url=address, keys=keys))
+        connect(project, s3_settings(bucket, endpoint_url=address, **keys))
     assert SECRET not in str(error.value) and "s3cret" not in str(error.value)
     assert contents(project) == before
     assert [path.name for path in folder.iterdir()] == ["team"]
@@ -256,11 +256,11 @@ def test_what_is_interrupted_or_cannot_be_read_leaves_the_files_as_they_were(pro
 
     before = contents(project)
     with pytest.raises(KeyboardInterrupt):
-        connect(project, s3_settings("team", keys=KEYS), interrupt)
+        connect(project, s3_settings("team", **AWS), interrupt)
     assert contents(project) == before
     write(project.root / SHARED, "[[")
     with pytest.raises(StepFailed, match=r"^\.dvc/config: .*; correct it"):
-        connect(project, s3_settings("team", keys=KEYS))
+        connect(project, s3_settings("team", **AWS))
     assert contents(project) == {"config": "[["}
 
 
@@ -268,6 +268,6 @@ def test_what_is_interrupted_or_cannot_be_read_leaves_the_files_as_they_were(pro
 def test_a_storage_that_never_answers_is_given_up(project, silent):
     before, begin = contents(project), time.monotonic()
     with pytest.raises(StepFailed, match="does not answer: nothing was changed; check the network"):
-        connect(project, s3_settings("team", endpoint_url=silent, keys=KEYS))
+        connect(project, s3_settings("team", endpoint_url=silent, **AWS))
     assert time.monotonic() - begin < 60
     assert contents(project) == before

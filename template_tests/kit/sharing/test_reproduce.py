@@ -193,7 +193,7 @@ def test_data_that_are_nowhere_are_asked_for(project):
     shutil.rmtree(project.root / ".dvc" / "cache")
     done = reproduce(project, "good")
     assert done.returncode == 1
-    asked = r"DataUnavailable: data/raw of \w{7}: neither .*; add the remote .* flat-rents ingest"
+    asked = r"DataUnavailable: data/raw of \w{7}: .*; neither cache nor remote has it: dvc push"
     assert re.search(asked, done.stderr)
 
 

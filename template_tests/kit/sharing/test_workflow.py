@@ -176,7 +176,7 @@ def test_a_server_that_is_down_costs_one_line_and_a_later_track(trained_project,
 
 def test_a_step_that_fails_is_one_line(trained_project):
     write(trained_project.root / "src" / "team" / "model.py", "1 / 0\n")
-    with pytest.raises(StepFailed, match="^dvc repro: failed for the reason above; correct that"):
+    with pytest.raises(StepFailed, match="^dvc repro failed for the reason above; put it right"):
         run(trained_project)
 
 
@@ -199,7 +199,9 @@ def test_beside_another_dvc_it_says_whom_to_wait_for(trained_project):
     other = start("-m", "dvc", "repro", cwd=trained_project.root)
     try:
         wait(lambda: lock.is_file() and "pid" in lock.read_text("utf-8"), other)
-        with pytest.raises(StepFailed, match="another DVC is at work here.*; wait for it, or end"):
+        with pytest.raises(
+            StepFailed, match="process .* is at work here: wait .*, or end it, .* delete .*rwlock"
+        ):
             run(trained_project)
     finally:
         kill(other)
@@ -216,7 +218,7 @@ def test_on_a_full_disk_it_says_so(trained_project, tmp_path):
         set_params(project, model={"alpha": 3})
         left = shutil.disk_usage(tmp_path / "disk").free
         (tmp_path / "disk" / "filler").write_bytes(bytes(left - 300_000))
-        with pytest.raises(StepFailed, match="dvc repro: the disk is full: . MB left; make room"):
+        with pytest.raises(StepFailed, match="the disk is full: make room there, then run again$"):
             run(project)
         (tmp_path / "disk" / "filler").unlink()
         assert run(project).metrics

@@ -1,77 +1,68 @@
 """Connect the project to its team's storage and servers: .dvc/config, .dvc/config.local, .env.
 
 What the team shares goes to .dvc/config, which Git tracks. Secrets go to .dvc/config.local and
-.env, which Git ignores and only their owner may read.
+.env, which Git ignores and only their owner may read. connections.json has all settings: DVC checks
+objects as they come, and gives a silent storage up.
 """
 
 import getpass
+import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from ..errors import StepFailed, UserError
 from ..process import git
 from ..project import Project
-from .doctor import ENVIRONMENT, LOCAL, check_remote
+from .doctor import LOCAL, check_remote
 from .storage import open_repo
 
-REMOTE, SHARED = "storage", ".dvc/config"
-Keys = dict[str, str]
-Settings = dict[str, Keys]  # by file and name; what is blank is taken out
-
-# Objects are checked as they come; a silent storage is given up.
-_CAREFUL = {"verify": "true", "connect_timeout": "8", "read_timeout": "8"}
-_AWS = {
-    "access_key_id": "AWS_ACCESS_KEY_ID",
-    "secret_access_key": "AWS_SECRET_ACCESS_KEY",  # pragma: allowlist secret
-    "session_token": "AWS_SESSION_TOKEN",
-}
-_SECRET = {*_AWS, *_AWS.values(), "MLFLOW_TRACKING_PASSWORD", "DAGSHUB_USER_TOKEN"}
+SHARED, REMOTE = ".dvc/config", "storage"
+AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+Settings = dict[str, dict[str, str]]  # by file and name; what is blank is taken out
 
 
 def s3_settings(
-    bucket: str, prefix: str = "dvc", profile: str = "", endpoint_url: str = "", keys: Keys = {}
+    bucket: str, prefix: str = "dvc", profile: str = "", endpoint_url: str = "", **keys: str
 ) -> Settings:
-    """What DVC and ``ingest`` need to know of S3; DVC's objects lie under ``s3://bucket/prefix``.
+    """DVC's objects lie under ``s3://bucket/prefix``; a `profile` of the AWS tools holds the keys.
 
-    A `profile` of the AWS tools holds the keys; `endpoint_url` is a storage's other than Amazon's.
+    Else `keys` are some of `AWS`. An `endpoint_url` is that of a storage other than Amazon's.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         raise UserError(bucket, "not a bucket's name; expected one like my-team-data, no s3://")
     if endpoint_url and not re.fullmatch(r"https?://[^\s/@]+(/[^\s@]*)?", endpoint_url):
         problem = f"found {endpoint_url}; expected https://host, without a user name"
         raise UserError("--endpoint-url", problem)
-    url = f"s3://{bucket}/{prefix.strip('/')}".rstrip("/")
-    return {
-        SHARED: {"url": url, "endpointurl": endpoint_url} | _CAREFUL,
-        LOCAL: {"profile": profile} | keys,  # a profile is not shared: CI has none
-        ENVIRONMENT: {"AWS_PROFILE": profile, "AWS_ENDPOINT_URL_S3": endpoint_url}
-        | {name: keys.get(key, "") for key, name in _AWS.items()},
-    }
+    places = {"bucket": bucket, "prefix": prefix.strip("/"), "endpoint_url": endpoint_url}
+    return _settings("s3", places | {"profile": profile} | keys)
 
 
 def dagshub_settings(
     repository: str, user: str, token: str, host: str = "https://dagshub.com"
 ) -> Settings:
-    """What DVC, MLflow and the dataset registry need to know of ``OWNER/REPO`` on DagsHub."""
-    address = f"{host}/{repository}"
+    """For ``OWNER/REPO``: the token opens storage, runs and datasets."""
+    return _settings("dagshub", {"address": f"{host}/{repository}", "user": user, "token": token})
+
+
+def _settings(kind: str, values: Mapping[str, str]) -> Settings:
+    text = Path(__file__).with_name("connections.json").read_text("utf-8")
+    given = defaultdict(str, {name: value for name, value in values.items() if value})
     return {
-        SHARED: {"url": "s3://dvc", "endpointurl": f"{address}.s3"} | _CAREFUL,
-        LOCAL: {"access_key_id": token, "secret_access_key": token},
-        ENVIRONMENT: {
-            "MLFLOW_TRACKING_URI": f"{address}.mlflow",
-            "MLFLOW_TRACKING_USERNAME": user,
-            "MLFLOW_TRACKING_PASSWORD": token,
-            "DAGSHUB_USER_TOKEN": token,
-        },
+        file: {name: value.format_map(given) for name, value in lines.items()}
+        for file, lines in json.loads(text)[kind].items()
     }
 
 
 def lines(settings: Settings) -> list[str]:
     """The settings for people, without secrets."""
+    secret = re.compile("(?i)key|secret|token|password")
     return [
-        f"{file}: {name} = " + ("(secret)" if name in _SECRET and value else value or "(taken out)")
+        f"{file}: {name} = "
+        + ("(secret)" if value and secret.search(name) else value or "(taken out)")
         for file, values in settings.items()
         for name, value in values.items()
     ]
@@ -91,7 +82,7 @@ def connect(project: Project, settings: Settings, say: Callable[[str], None] = p
                 raise UserError(path, "Git tracks it", remedy)
             path.touch(mode=0o600)
             path.chmod(0o600)
-        _write(project, settings)
+        _write(paths, list(settings.values()))
         say("Trying the storage")
         link = check_remote(open_repo(project), project.name)
         if link.state == "broken":
@@ -106,25 +97,25 @@ def connect(project: Project, settings: Settings, say: Callable[[str], None] = p
         raise
 
 
-def _write(project: Project, settings: Settings) -> None:
+def _write(paths: list[Path], settings: list[dict[str, str]]) -> None:
     """What an earlier storage had set is taken out."""
     from dotenv import dotenv_values, set_key, unset_key
     from dvc.config import Config, ConfigError
 
     try:
-        config = Config(str(project.root / ".dvc"), validate=False)
-        for level, file in (("repo", SHARED), ("local", LOCAL)):
-            with config.edit(level) as content:
-                content["remote"][REMOTE] = {n: v for n, v in settings[file].items() if v}
+        dvc = Config(str(paths[0].parent), validate=False)
+        for level, values in zip(("repo", "local"), settings):
+            with dvc.edit(level) as content:
+                content["remote"][REMOTE] = {n: v for n, v in values.items() if v}
                 content["core"] |= {"remote": REMOTE} if level == "repo" else {}
     except ConfigError as error:
         raise StepFailed(SHARED, str(error), f"correct it and {LOCAL}") from None
-    path = project.root / ENVIRONMENT
-    for name, value in settings[ENVIRONMENT].items():
+    env = paths[-1]
+    for name, value in settings[-1].items():
         if value:
-            set_key(path, name, value, quote_mode="auto")
-        elif name in dotenv_values(path):
-            unset_key(path, name)
+            set_key(env, name, value, quote_mode="auto")
+        elif name in dotenv_values(env):
+            unset_key(env, name)
 
 
 def ask(variable: str, prompt: str) -> str:
@@ -139,15 +130,12 @@ def ask(variable: str, prompt: str) -> str:
     return value
 
 
-def aws_keys(profile: str = "") -> Keys:
-    """The keys that go into the files: none where AWS's own files or the machine hold them.
-
-    UserError if there is no such profile, or no keys are to be had.
-    """
+def aws_keys(profile: str = "") -> dict[str, str]:
+    """The keys that go into the files: none where AWS's own files or the machine hold them."""
     import botocore.session
     from botocore.exceptions import BotoCoreError
 
-    if profile or not os.environ.get("AWS_ACCESS_KEY_ID"):
+    if profile or not os.environ.get(AWS[0]):
         remedy = f"aws configure --profile {profile}"
         try:
             known = botocore.session.Session(profile=profile or None).get_credentials()
@@ -157,7 +145,5 @@ def aws_keys(profile: str = "") -> Keys:
             return {}
         if profile:
             raise UserError(f"profile {profile}", "found no keys in it", remedy)
-    keys = {"access_key_id": ask("AWS_ACCESS_KEY_ID", "AWS access key id")}
-    keys["secret_access_key"] = ask("AWS_SECRET_ACCESS_KEY", "AWS secret access key")
-    session = os.environ.get("AWS_SESSION_TOKEN")
-    return keys | ({"session_token": session} if session else {})
+    keys = {name: ask(name, name) for name in AWS[:2]}
+    return keys | {name: os.environ[name] for name in AWS[2:] if os.environ.get(name)}

@@ -176,39 +176,36 @@ def _explain(error: BaseException) -> tuple[str, str]:
 
 def _objects(command: str, repo: Any, with_remote: bool) -> Iterator[Link]:
     """What data.dvc and dvc.lock promise: workspace, cache, remote, every byte read."""
-    if not (promised := storage.promised(repo)):
+    if not storage.promised(repo):
         found = "data.dvc and dvc.lock promise nothing yet"
         yield Link("data", "warning", found, f"{command} run")
         return
     stores = {"cache": repo.cache.local}
     stores |= {"remote": repo.cloud.get_remote_odb()} if with_remote else {}
     try:
-        conditions = storage.inspect(promised.values(), *stores.values())
+        objects = storage.inspect(repo, **stores)
     except Exception as error:  # of the storage
         yield Link("data", "broken", *_explain(error))
         return
-    here = conditions[0]
+    here = objects["cache"]["intact"]
     if changed := storage.changed(repo):
         fix = "dvc pull if files are missing; dvc repro to make them again"
         yield Link("workspace", "warning", f"{_first(changed)}: not as promised", fix)
-    elif not here["missing"] and not here["corrupt"]:
+    elif not objects["cache"]["missing"] and not objects["cache"]["corrupt"]:
         yield Link("workspace", "ok", "as data.dvc and dvc.lock promise")
-    repair = f"{command} doctor --repair where the cache is intact"
-    fixes = {
-        "cache": ("delete it, then dvc pull, or dvc repro -f", "dvc pull; or dvc repro"),
-        "remote": (repair, f"dvc push; if that is not enough, {repair}"),
-    }
-    for (name, store), there in zip(stores.items(), conditions):
-        missing, lost = there["missing"], set(there["missing"]) - set(here["intact"])
-        for path in map(store.oid_to_path, there["corrupt"][:1]):
-            found = f"{len(there['corrupt'])} of the objects corrupt: {path}"
-            yield Link(name, "broken", found, fixes[name][0])
-        if missing and not there["corrupt"]:
-            too = f", {len(lost)} of them here, too" if lost and name == "remote" else ""
-            found = f"{len(missing)} of the objects missing{too}"
-            yield Link(name, "broken" if too else "warning", found, fixes[name][1])
-        if not missing and not there["corrupt"]:
-            yield Link(name, "ok", f"{len(there['intact'])} objects, all intact")
+    repair = f"dvc push; if that is not enough, {command} doctor --repair where the cache is intact"
+    fixes = {"cache": "delete what is corrupt; then dvc pull, or dvc repro -f", "remote": repair}
+    for name, there in objects.items():
+        corrupt, missing = there["corrupt"], there["missing"]
+        lost = set(missing) - set(here) if name == "remote" else set()
+        found = f"{len(there['intact'])} objects intact"
+        found += f", {len(missing)} missing" if missing else ""
+        found += f", {len(lost)} of them here, too" if lost else ""
+        found += (
+            f", corrupt: {', '.join(map(stores[name].oid_to_path, corrupt))}" if corrupt else ""
+        )
+        state = "broken" if corrupt or lost else "warning" if missing else "ok"
+        yield Link(name, state, found, "" if state == "ok" else fixes[name])
 
 
 def _mlflow(project: Project) -> State:

@@ -2,9 +2,9 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import pandas as pd
@@ -20,69 +20,53 @@ from ..process import git
 from ..project import Project
 from .storage import fetch, open_repo
 
-BASES = ("stag", "main")
-DRIFTED = 0.2  # of the population stability index: a large shift
-BINS = 10
+BASES, OUTPUT = ("stag", "main"), Path("report.md")
+DRIFTED, BINS = 0.2, 10  # a large shift of the population stability index
 MOVED = 0.005  # of a slice's MAPE
 SMALL_EFFECT = 0.01  # of the logarithm, nearer to 0 than which a factor's sign says nothing
 
 
-@dataclass(frozen=True)
-class Report:
-    """What is to be done with a change, and why; without a `comparison` there is a `problem`."""
+class Report(NamedTuple):
+    """Whether to promote a change, and why not; without a `comparison` there is a `problem`."""
 
     base: str
     commit: str  # the base's
-    objections: list[str]  # why not to promote
-    comparison: Optional[Comparison] = None
-    problem: str = ""
-
-    @property
-    def promote(self) -> bool:
-        return not self.objections
+    promote: bool
+    objections: list[str]
+    comparison: Optional[Comparison]
+    problem: str
 
 
 def report(
-    project: Project,
-    base: Optional[str] = None,
-    output: Path = Path("report.md"),
-    plot_url: str = "",
+    project: Project, base: Optional[str] = None, output: Path = OUTPUT, plot_url: str = ""
 ) -> Report:
     """Compare the trained project with a branch; write Markdown, and its plot beside it.
 
-    Parameters
-    ----------
-    base
-        The branch that the change is for; by default stag, or else main.
-    plot_url
-        Where readers find the plot, if not beside the report: a link is written, and no image.
+    The change is for the branch `base`, by default stag or else main. Where readers do not find the
+    plot beside the report, but at `plot_url`, a link is written and no image.
     """
-    root, problem = project.root, project.problem
-    base, commit = _base(root, base)
-    candidate, (table, now) = load_bundle(project.models, problem, project.trusted), read_processed(
-        project
-    )
-    metrics, plot = candidate.metadata["metrics"], output.with_suffix(".png")
-    params = open_repo(project).params.diff(a_rev=commit).get("diff", {}).get("params.yaml", {})
-    comparison, was, why = None, None, "it has no model yet"
-    parts: dict[str, Any] = {}
-    if has_model := git(root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock"):
-        try:
-            comparison, was, parts = _compare(project, commit, candidate, table)
-        except ProjectError as error:
-            why = str(error)
-    against = objections(metrics, comparison, project.params)
-    if has_model and not comparison:
-        against.append(f"not compared with {base}: {why}")
-    found = Report(base, commit, against, comparison, "" if comparison else why)
-    limits = {"drifted": DRIFTED, "moved": MOVED, "criteria": criteria(metrics, project.params)}
-    data = {"now": now, "was": was, "params": params, "metrics": metrics, "problem": problem}
-    text = render(
-        "report.md", r=found, plot=plot.name, plot_url=plot_url, **limits, **data, **parts
-    )
-    if comparison:
+    base, commit = _base(project.root, base)
+    candidate = load_bundle(project.models, project.problem, project.trusted)
+    (table, now), metrics = read_processed(project), candidate.metadata["metrics"]
+    has_model = git(project.root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock")
+    parts: dict[str, Any] = {"comparison": None, "was": None}
+    problem = "" if has_model else "it has no model yet"
+    try:
+        parts |= _compare(project, commit, candidate, table) if has_model else {}
+    except ProjectError as error:
+        problem = str(error)
+    against = objections(metrics, parts["comparison"], project.params)
+    against += [f"not compared with {base}: {problem}"] if has_model and problem else []
+    found = Report(base, commit, not against, against, parts["comparison"], problem)
+    diff = open_repo(project).params.diff(a_rev=commit).get("diff", {})
+    parts |= {"params": diff.get("params.yaml", {}), "now": now, "metrics": metrics}
+    parts |= {"drifted": DRIFTED, "moved": MOVED, "criteria": criteria(metrics, project.params)}
+    plot = output.with_suffix(".png")
+    places = {"plot": plot.name, "plot_url": plot_url}
+    text = render("report.md", r=found, problem=project.problem, **places, **parts)
+    if found.comparison:
         with atomic_path(plot) as part:
-            draw_comparison(comparison).savefig(part, format="png", dpi=110)
+            draw_comparison(found.comparison).savefig(part, format="png", dpi=110)
     write_text(output, text)
     return found
 
@@ -101,25 +85,26 @@ def _base(root: Path, base: Optional[str]) -> tuple[str, str]:
 
 def _compare(
     project: Project, commit: str, candidate: Bundle, table: pd.DataFrame
-) -> tuple[Comparison, dict[str, Any], dict[str, Any]]:
+) -> dict[str, Any]:
     """What the pipeline made at a commit, from DVC's cache or its remote, beside what is here."""
     problem = project.problem
     with tempfile.TemporaryDirectory() as folder:
-        was = replace(project, root=Path(folder))
-        for path in (was.models, was.processed, was.plots):
-            fetch(project, commit, path.relative_to(was.root).as_posix(), path)
-        champion = load_bundle(was.models, problem, project.trusted)
-        old_table, old_summary = read_processed(was)
-        before, now = (
-            pd.read_csv(p.plots / "slices.csv", dtype={"slice": str}) for p in (was, project)
-        )
+        base = replace(project, root=Path(folder))
+        for path in (base.models, base.processed, base.plots):
+            fetch(project, commit, path.relative_to(base.root).as_posix(), path)
+        champion = load_bundle(base.models, problem, project.trusted)
+        old_table, was = read_processed(base)
+        files = [p.plots / "slices.csv" for p in (base, project)]
+        before, now = (pd.read_csv(file, dtype={"slice": str}) for file in files)
     slices = now.merge(before[["by", "slice", "MAPE"]], on=["by", "slice"], suffixes=("", "_was"))
     slices["moved"] = abs(slices["MAPE"] - slices["MAPE_was"])
-    slices = slices[slices["moved"] > MOVED].sort_values("moved", ascending=False)
-    drift = _drift([*problem.names, problem.target.name], old_table, table)
-    parts = {"drift": drift, "slices": slices}
-    parts["flipped"] = _flipped(problem.names, champion, candidate, table)
-    return compare_on_holdout(problem, candidate, champion, table), old_summary, parts
+    return {
+        "was": was,
+        "comparison": compare_on_holdout(problem, candidate, champion, table),
+        "slices": slices[slices["moved"] > MOVED].sort_values("moved", ascending=False),
+        "drift": _drift([*problem.names, problem.target.name], old_table, table),
+        "flipped": _flipped(problem.names, champion, candidate, table),
+    }
 
 
 def _drift(names: Sequence[str], was: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
@@ -130,14 +115,13 @@ def _drift(names: Sequence[str], was: pd.DataFrame, now: pd.DataFrame) -> pd.Dat
     """
     lines = []
     for name in names:
-        before, after = was[name], now[name]
-        if is_numeric_dtype(before) and before.nunique() > BINS:
-            edges = np.unique(before.quantile(np.linspace(0, 1, BINS + 1)[1:-1]))
-            before, after = (pd.Series(np.searchsorted(edges, side)) for side in (before, after))
-        counts = pd.DataFrame({"p": before.value_counts(), "q": after.value_counts()}).fillna(0)
-        shares = (counts + 0.5) / (counts + 0.5).sum()
-        index = ((shares["q"] - shares["p"]) * np.log(shares["q"] / shares["p"])).sum()
-        lines.append((name, index))
+        sides = [was[name], now[name]]
+        if is_numeric_dtype(sides[0]) and sides[0].nunique() > BINS:
+            edges = np.unique(sides[0].quantile(np.linspace(0, 1, BINS + 1)[1:-1]))
+            sides = [pd.Series(np.searchsorted(edges, side)) for side in sides]
+        counts = pd.concat([side.value_counts() for side in sides], axis=1).fillna(0) + 0.5
+        p, q = (counts / counts.sum()).to_numpy().T
+        lines.append((name, ((q - p) * np.log(q / p)).sum()))
     drift = pd.DataFrame(lines, columns=["column", "psi"])
     return drift[drift["psi"] > DRIFTED].sort_values("psi", ascending=False)
 

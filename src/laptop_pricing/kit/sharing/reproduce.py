@@ -3,12 +3,11 @@
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import DataUnavailable, StepFailed, UserError
+from ..errors import StepFailed, UserError
 from ..process import git, git_environment, run_dvc
 from ..project import Project
 from .storage import fetch
@@ -23,18 +22,13 @@ def reproduce(
     say: Callable[[str], None] = print,
     warn: Callable[[str], None] = print,
 ) -> str:
-    """Run the pipeline of a commit with its own code and data, in a temporary Git worktree.
+    """Run the pipeline of a commit with its own code and data in a temporary clone.
 
-    The project stays as it is, and so does DVC's cache.
-
-    Returns
-    -------
-    str
-        What came out as the commit has it. Else what did not is said, and a StepFailed raised; or
-        DataUnavailable; or UserError if there is no such commit, or it promises nothing.
+    Returns what came out as the commit has it. Else what did not is said, and a StepFailed raised;
+    or DataUnavailable; or a UserError if there is no such commit, or it promises nothing.
     """
     root, query = project.root, ("rev-parse", "--verify", "--end-of-options")
-    prefix = git(root, "rev-parse", "--show-prefix", problem=f"{root}: not in a Git repository")
+    top = git(root, "rev-parse", "--show-toplevel", problem=f"{root}: not in a Git repository")
     unknown = f"{revision!r}: no such commit; expected a commit, branch or tag"
     commit = git(root, *query, f"{revision}^{{commit}}", problem=unknown)
     short, run = commit[:7], f"name a commit made after {project.name} run"
@@ -47,20 +41,18 @@ def reproduce(
         warn("uncommitted changes are not part of what is checked")
     if git(root, "diff", "--name-only", commit, "--", "requirements.txt"):
         warn(f"requirements.txt of {short} is not today's: library versions may make a difference")
-    say(f"Checking {short} out into a temporary worktree")
-    with _worktree(project, commit) as tree:
-        copy = replace(project, root=tree / prefix)
+    say(f"Checking {short} out into a temporary folder")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        tree = Path(folder).resolve() / "tree"
+        # Without hooks: those of dvc install would check every output out.
+        git(root, "clone", "-q", "--shared", "-n", top, tree, problem="git clone failed")
+        git(tree, "checkout", "-q", "--detach", commit, problem="git checkout failed")
+        copy = replace(project, root=tree / root.resolve().relative_to(Path(top).resolve()))
         path = os.pathsep.join([str(copy.root / "src"), os.environ.get("PYTHONPATH", "")])
-        environment = git_environment() | {"PYTHONPATH": path}
-        environment |= {"DVC_SITE_CACHE_DIR": str(tree.parent / "dvc")}
+        own = {"PYTHONPATH": path, "DVC_SITE_CACHE_DIR": str(Path(folder, "dvc"))}
+        environment = git_environment() | own
         say(f"Getting its data, md5 {md5[1]}")
-        try:
-            fetch(project, commit, "data/raw", copy.raw.parent)
-        except StepFailed as error:
-            problem = f"neither in the DVC cache nor in a remote: {error.problem}"
-            ingest = f"{project.name} ingest the same file and {project.name} run"
-            remedy = f"add the remote that has the data, or {ingest}"
-            raise DataUnavailable(error.place, problem, remedy) from None
+        fetch(project, commit, "data/raw", copy.raw.parent)
         _forget(copy)
         say("Reproducing its pipeline: dvc repro -f")
         # --no-commit: the results stay out of the user's cache
@@ -74,21 +66,6 @@ def reproduce(
             say("\n".join(difference.splitlines()[:SHOWN]))
             raise StepFailed(short, "not reproduced: what differs stands above")
     return f"commit {short}, data md5 {md5[1]}, all of dvc.lock and metrics.json"
-
-
-@contextmanager
-def _worktree(project: Project, commit: str) -> Iterator[Path]:
-    """A checkout that is gone afterwards, whatever happens."""
-    prefix = f"{project.name}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
-        tree = Path(folder).resolve() / "tree"
-        # No hooks: those of dvc install would check every output out.
-        add = ("-c", f"core.hooksPath={folder}", "worktree", "add", "--quiet", "--detach")
-        try:
-            git(project.root, *add, tree, commit, problem=f"git worktree add {tree} failed")
-            yield tree
-        finally:  # forced twice: even if locked
-            git(project.root, "worktree", "remove", "--force", "--force", tree)
 
 
 def _forget(copy: Project) -> None:
