@@ -1,3 +1,1 @@
-"""Price used laptops: from the raw CSV to a validated table, a Ridge model and tracked runs."""
-
-NAME = "laptop-pricing"  # the command's
+"""Price used laptops: the problem and the model here, the machinery in kit."""
