@@ -31,7 +31,7 @@ Api = Annotated[str, Option(help="Address of the REST API.")]
 Base = Annotated[Optional[str], Option(help="The branch of the change; by default stag or main.")]
 Bucket = Annotated[str, Argument(help="Name of the bucket, without s3://")]
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would be written.")]
-Endpoint = Annotated[Optional[str], Option(help="Address of an S3 storage that is not Amazon's.")]
+Endpoint = Annotated[str, Option(help="Address of an S3 storage that is not Amazon's.")]
 Fields = Annotated[Optional[list[str]], Argument(metavar="FIELD=VALUE ...")]
 Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 for all.")]
 In = Annotated[Path, Argument(metavar="IN", help="CSV or Parquet; raw or clean names and words.")]
@@ -42,7 +42,7 @@ Out = Annotated[Path, Option("--output", "-o", metavar="OUT", help="The file to 
 PlotUrl = Annotated[str, Option(help="Where readers find the plot, if not beside the report.")]
 Port = Annotated[int, Option(min=0, max=65535, help="0 for any free one.")]
 Prefix = Annotated[str, Option(help="Folder of DVC's objects in it.")]
-Profile = Annotated[Optional[str], Option(help="Profile of the AWS command line tool.")]
+Profile = Annotated[str, Option(help="Profile of the AWS command line tool.")]
 Reason = Annotated[str, Option(metavar="REASON", help="Promote against the gate; kept as a tag.")]
 Repair = Annotated[bool, Option("--repair", help="First upload what the remote lacks.")]
 Repository = Annotated[str, Argument(metavar="OWNER/REPO")]
@@ -271,8 +271,8 @@ def connect_s3(
     ctx: Context,
     bucket: Bucket,
     prefix: Prefix = "dvc",
-    profile: Profile = None,
-    endpoint_url: Endpoint = None,
+    profile: Profile = "",
+    endpoint_url: Endpoint = "",
     dry_run: DryRun = False,
 ) -> None:
     """Keep data and models in an S3 bucket.
@@ -285,7 +285,7 @@ def connect_s3(
     project = ctx.obj.open(environment=False)
     settings = s3_settings(bucket, prefix, profile, endpoint_url)
     if not dry_run:
-        settings = s3_settings(bucket, prefix, profile, endpoint_url, aws_keys(profile))
+        settings = s3_settings(bucket, prefix, profile, endpoint_url, **aws_keys(profile))
     _connect(settings, project, dry_run)
 
 
@@ -307,24 +307,16 @@ def connect_dagshub(ctx: Context, repository: Repository, dry_run: DryRun = Fals
 
 
 def _connect(settings: Any, project: Project, dry_run: bool) -> None:
-    from .sharing import storage
-    from .sharing.connect import all_or_nothing, apply
-    from .sharing.doctor import check_remote
+    from .sharing.connect import connect, lines
 
-    for setting in settings:
-        if setting.value or dry_run:
-            value = "(secret)" if setting.secret else setting.value or "(taken out)"
-            typer.echo(f"{setting.file}: {setting.name} = {value}")
+    for line in lines(settings):
+        if dry_run or not line.endswith("(taken out)"):
+            typer.echo(line)
     if dry_run:
         typer.echo("Nothing was written.")
         return
-    with all_or_nothing(project):
-        apply(settings, project)
-        say("Trying the storage")
-        link = check_remote(storage.open_repo(project), project.name)
-        if link.state == "broken":
-            raise StepFailed("", f"{link.found}; {link.fix}", "nothing was changed")
-    typer.echo(f"{link.found}\nNext: commit .dvc/config, then dvc push; or dvc pull")
+    typer.echo(connect(project, settings, say))
+    typer.echo("Next: commit .dvc/config, then dvc push; or dvc pull")
 
 
 @app.command(epilog=_example("doctor --json"))
@@ -394,7 +386,7 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
     from .tracking.promotion import promote
 
     project = ctx.obj.open()
-    found = promote(project, to.value, version and str(version), force.strip())
+    found = promote(project, to.value, str(version or "") or None, force.strip())
     warn(found.objections)
     if found.comparison:
         typer.echo(

@@ -51,7 +51,7 @@ def build_app(
         from ..tracking.registry import fetch_bundle
 
         with tempfile.TemporaryDirectory() as folder:
-            version, path = fetch_bundle(project, *named.groups(), Path(folder))
+            version, path = fetch_bundle(project, named[1], named[2], Path(folder))
             bundle = load_bundle(path, problem, trusted)
         origin = f"{model}, version {version}"
     app = create_app(problem, bundle, origin, version, os.environ.get(problem.key_variable))
