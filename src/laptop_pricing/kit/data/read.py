@@ -16,7 +16,7 @@ _FORMULA = re.compile(r"(?![+-]\d*([.,]?\d+(e[+-]?\d+)?)?\Z)[=+@\t\r\n＝＋－�
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Every cell as the text that it is. (pandas would fill up a short line, pyarrow end a quote.)"""
+    """Every cell as its text. (pandas would fill up a short line, pyarrow end an open quote.)"""
     rows: list[list[str]] = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
