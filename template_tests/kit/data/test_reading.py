@@ -144,9 +144,11 @@ def test_blanks_get_the_default_and_gaps_and_lists_are_rejected(tmp_path):
 
 
 def test_a_cell_that_a_spreadsheet_would_run_is_escaped_and_a_number_is_not():
-    run = ["=1+1", "+SUM(A1)", "@x", "-x", "-2+3+cmd|' /C calc'!A0", "\t=1", "\r=1"]
-    kept = ["-5.5", "+3", "-1e-06", "-", "a=1", "", "8 GB"]
-    table = pd.DataFrame({"text": run + kept, "number": -1.5})
-    found = escape_formulas(table)
-    assert found["text"].tolist() == [f"'{cell}" for cell in run] + kept
-    assert set(found["number"]) == {-1.5} and table["text"][0] == "=1+1"
+    run = ["=1+1", "+SUM(A1)", "@x", "-x", "-2+3+cmd|' /C calc'!A0", "\t=1", "\r=1", "\n=1", "＝1"]
+    kept = ["-5.5", "+3", "-1e-06", "-,5", "-", "a=1", "", "8 GB", "-2,5"]
+    table = pd.DataFrame({"=text": run + kept, "number": -1.5, 3: None}).astype({3: "category"})
+    found = escape_formulas(table.assign(kind=table["=text"].astype("category")))
+    assert list(found) == ["'=text", "number", 3, "kind"]
+    for name in ("'=text", "kind"):
+        assert found[name].tolist() == [f"'{cell}" for cell in run] + kept
+    assert set(found["number"]) == {-1.5} and table["=text"][0] == "=1+1"

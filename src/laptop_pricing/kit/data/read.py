@@ -1,7 +1,9 @@
 """Files as found -> tables of text: the raw dataset, or rows to be predicted."""
 
 import csv
+import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pyarrow import ArrowException
@@ -9,15 +11,12 @@ from pyarrow import ArrowException
 from ..errors import UserError
 from ..problem import Problem
 
-# A spreadsheet runs what begins so, and is no number.
-_FORMULA = r"^(?![+-][\d.]*(?:[eE][+-]?\d+)?$)([=+@\t\r-])"
+# What a spreadsheet runs: it begins so, and is no number (OWASP, "CSV Injection").
+_FORMULA = re.compile(r"(?![+-]\d*([.,]?\d+(e[+-]?\d+)?)?\Z)[=+@\t\r\n＝＋－＠-]", re.IGNORECASE)
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV (UTF-8, commas, a header) with every cell as the text that it is.
-
-    By the csv module: pandas fills up a line with too few cells, pyarrow closes an open quote.
-    """
+    """Every cell as its text. (pandas would fill up a short line, pyarrow end an open quote.)"""
     rows: list[list[str]] = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -44,10 +43,7 @@ def reason(error: Exception) -> str:
 
 
 def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float]) -> pd.DataFrame:
-    """Read the raw dataset: a CSV with the problem's columns and no others, under clean names.
-
-    A file in another unit is told by the median of its target.
-    """
+    """The raw dataset as text, under clean names; a file in another unit is told by its median."""
     text, target = read_csv(path), problem.target
     names = {column.raw_name: column.name for column in problem.columns}
     if missing := [name for name in names if name not in text]:
@@ -70,10 +66,7 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
 
 
 def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read rows to be predicted, from CSV or Parquet, under raw or clean names.
-
-    Gives the file as it is; and its features as text, the default where a cell or column is blank.
-    """
+    """Rows to be predicted: the file as it is, and its features as text, defaults filled in."""
     ending = path.suffix.lower()
     if ending not in (".csv", ".parquet"):
         raise UserError(path, f"found {ending or 'no ending'}; expected .csv or .parquet")
@@ -101,5 +94,11 @@ def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]
 
 
 def escape_formulas(frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with a ``'`` before each text that a spreadsheet would run as a formula."""
-    return frame.replace(_FORMULA, r"'\1", regex=True)
+    """`frame` with a ``'`` before each text and name that a spreadsheet would run as a formula."""
+
+    def safe(cell: Any) -> Any:
+        return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+    texts, escaped = frame.select_dtypes(["object", "string", "category"]), frame.copy()
+    escaped[texts.columns] = texts.map(safe)
+    return escaped.rename(columns=safe)

@@ -1,8 +1,4 @@
-"""A synthetic sample of any problem, in the raw file's own spelling, for tests and trials.
-
-Only integers are drawn, from NumPy's legacy generator, whose stream is frozen (NEP 19): one seed
-gives the same bytes on every Python and system.
-"""
+"""A synthetic sample of any problem, in the raw file's own spelling; the same bytes everywhere."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -19,7 +15,7 @@ from ..problem import Column, Problem, Value
 
 BLOCK_ROWS = 50_000
 SEED = 2025
-Draw = Callable[..., Any]  # (high, shape): integers from 0 to below `high`
+Draw = Callable[..., Any]  # (high, shape): integers below `high`, from a frozen stream (NEP 19)
 
 
 def write_sample(problem: Problem, path: Path, rows: int, seed: int = SEED) -> None:

@@ -24,9 +24,9 @@ def validate(
     for c in columns:
         values = {cell: c.read(cell) for cell in text[c.name].unique()}
         typed[c.name] = text[c.name].map(pd.Series(values, dtype=object))
-    bad = typed.isna()
-    bad = bad[bad.any(axis=1)]
-    rows = text.loc[bad.index]
+    missing = typed.isna()
+    bad = missing[missing.any(axis=1)]
+    rows, good = text.loc[bad.index], typed.drop(bad.index)
     header = pd.Series(True, rows.index)
     for c in columns:
         words = [c.name, c.raw_name, *([] if c.default is None else [c.spell(c.default)])]
@@ -35,7 +35,7 @@ def validate(
     for c in columns:
         cells = rows.loc[bad[c.name] & ~header, c.name]
         lines += [(row, c.name, cell, c.rule) for row, cell in cells.items()]
-    good = typed.dropna().astype({c.name: _TYPES[c.kind] for c in columns})
+    good = good.astype({c.name: _TYPES[c.kind] for c in columns})
     for rule in rules if len(good) else ():
         lines += [(row, "", "", rule.text) for row in good.index[~rule.holds(good)]]
     failures = pd.DataFrame(lines, columns=["row", "column", "value", "rule"])
