@@ -76,7 +76,7 @@ PROBLEM = Problem(
     slice_by="brand",
     bands=(0, 2_500, 4_000, 6_000, 10_000, 15_000),
     words={  # the form in Portuguese, by column or by text
-        "laptop": "laptop", "laptops": "laptops", "price": "preço", "year": "anos",
+        "laptop": "laptop", "laptops": "laptops", "price": "preço", "BRL": "R$", "year": "anos",
         "brand": "Marca", "processor_brand": "Fabricante do processador",
         "processor_name": "Processador", "processor_gnrtn": "Geração do processador",
         "ram_gb": "Memória RAM", "ram_type": "Tipo da memória RAM", "ssd": "SSD, 0 se não há",

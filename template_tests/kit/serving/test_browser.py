@@ -10,34 +10,39 @@ import sys
 import pandas as pd
 import pytest
 from browsing import keep
+from problems import LAPTOPS
 from servers import free_port, running
 
-from laptop_pricing.data.row import read_row
-from laptop_pricing.data.schema import EXAMPLE, FEATURES, SPECIFICATION
-from laptop_pricing.modeling.bundle import load_compiled
-from laptop_pricing.modeling.predict import PREDICTION, predict, predict_file
-from laptop_pricing.serving.words import PORTUGUESE
+from laptop_pricing.kit.modeling.bundle import load_bundle
+from laptop_pricing.kit.modeling.predict import output_columns, predict_file
 
 pytestmark = pytest.mark.services
 
 KEY = "form-test"
 BIG = "[data-testid=stMetricValue]"
+EXAMPLE = dict(LAPTOPS.example)
+PREDICTION = output_columns(LAPTOPS)[0]
 
 
 @pytest.fixture(scope="module")
-def form(trained):
+def project(trained):
+    return trained(LAPTOPS)
+
+
+@pytest.fixture(scope="module")
+def form(project):
     """The form's address, before an API on the sample's model."""
     api, port = free_port(), free_port()
-    environment = os.environ | {"LAPTOP_PRICING_API_KEY": KEY}
+    environment = os.environ | {LAPTOPS.key_variable: KEY}
     ours = [sys.executable, "-m", "laptop_pricing"]
-    serve = [*ours, "serve", "--model", trained.models, "--port", api]
+    serve = [*ours, "serve", "--model", project.models, "--port", api]
     form = [*ours, "form", "--api", f"http://127.0.0.1:{api}", "--port", port]
-    with running(serve, f"http://127.0.0.1:{api}/healthz", trained.root / "api.log", environment):
+    with running(serve, f"http://127.0.0.1:{api}/healthz", project.root / "api.log", environment):
         address = f"http://127.0.0.1:{port}"
-        with running(form, f"{address}/_stcore/health", trained.root / "form.log", environment):
+        with running(form, f"{address}/_stcore/health", project.root / "form.log", environment):
             yield address
-    assert KEY not in (trained.root / "api.log").read_text("utf-8")
-    assert KEY not in (trained.root / "form.log").read_text("utf-8")
+    assert KEY not in (project.root / "api.log").read_text("utf-8")
+    assert KEY not in (project.root / "form.log").read_text("utf-8")
 
 
 def start(page, form, language):
@@ -63,24 +68,24 @@ def choose(page, column, value):
 
 
 def fill_in(page, cells):
-    for column in SPECIFICATION:
+    for column in LAPTOPS.features:
         if column.name in cells:
             choose(page, column, column.parse(cells[column.name]))
     page.get_by_test_id("stFormSubmitButton").get_by_role("button").click()
 
 
-def price_of(trained, cells):
-    table = pd.DataFrame([read_row(cells)[0]])
-    return predict(load_compiled(trained.models), table)[PREDICTION].item()
+def price_of(project, cells):
+    table = pd.DataFrame([LAPTOPS.read_row(cells)[0]])
+    return load_bundle(project.models, LAPTOPS).predict(table).item()
 
 
-def test_the_price_is_that_of_the_model(form, page, trained):
+def test_the_price_is_that_of_the_model(form, page, project):
     start(page, form, "Português")
     fill_in(page, EXAMPLE)
     page.locator(
         "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg"
     ).wait_for()
-    digits = f"{price_of(trained, EXAMPLE):,.0f}".replace(",", ".")
+    digits = f"{price_of(project, EXAMPLE):,.0f}".replace(",", ".")
     assert page.inner_text(BIG) == f"R$\N{NO-BREAK SPACE}{digits}"
     page.set_viewport_size({"width": 1280, "height": 1230})
     page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
@@ -89,17 +94,17 @@ def test_the_price_is_that_of_the_model(form, page, trained):
     assert page.elsewhere == []
 
 
-def test_defect_7_a_chosen_processor_never_overwrites_the_brand(form, page, trained):
+def test_defect_7_a_chosen_processor_never_overwrites_the_brand(form, page, project):
     start(page, form, "English")
     sizes = {"ram_gb": "24"}  # no level: a free number
     fill_in(page, EXAMPLE | sizes)
     shown = page.locator("[class*=st-key-field-brand-]").get_by_role("combobox")
     price = page.locator(BIG)
     price.wait_for()
-    assert price.inner_text()[3:] == f"{price_of(trained, EXAMPLE | sizes):,.0f}"
+    assert price.inner_text()[4:] == f"{price_of(project, EXAMPLE | sizes):,.0f}"
     other = {"processor_brand": "AMD", "processor_name": "Ryzen 9"}
     fill_in(page, other)
-    dear = f"{price_of(trained, EXAMPLE | sizes | other):,.0f}"
+    dear = f"{price_of(project, EXAMPLE | sizes | other):,.0f}"
     page.get_by_text(dear).wait_for()
     assert shown.input_value() == "DELL"
 
@@ -115,10 +120,10 @@ def test_an_impossible_laptop_is_explained_on_a_phone(form, page):
     keep(page, "form-phone")
 
 
-def test_a_file_is_priced_and_its_bad_rows_are_told(form, page, trained, sample_csv, tmp_path):
-    good = pd.read_csv(sample_csv, dtype=str, keep_default_na=False).head(30)
+def test_a_file_is_priced_and_its_bad_rows_are_told(form, page, project, tmp_path):
+    good = pd.read_csv(project.raw, dtype=str, keep_default_na=False).head(30)
     good.to_csv(tmp_path / "good.csv", index=False)
-    predict_file(trained.models, tmp_path / "good.csv", tmp_path / "expected.csv")
+    predict_file(project, tmp_path / "good.csv", tmp_path / "expected.csv")
     bad = good.copy()
     bad.loc[[3, 7], "brand"] = "Tijolo"
     bad.loc[7, "ram_gb"] = ""
@@ -139,13 +144,3 @@ def test_a_file_is_priced_and_its_bad_rows_are_told(form, page, trained, sample_
     assert priced["error"].notna().sum() == 2 and priced.loc[[3, 7], PREDICTION].isna().all()
     page.wait_for_timeout(500)
     keep(page, "form-file")
-
-
-def test_every_word_of_the_schema_has_its_portuguese():
-    from laptop_pricing.data import schema
-
-    rules = [rule.text for rule in (*schema.ROW_RULES, *schema.CONTRADICTIONS)]
-    needed = {*FEATURES, *rules, schema.CAVEAT, schema.ITEM, schema.ITEMS, schema.TARGET}
-    assert needed <= set(PORTUGUESE)
-    values = {value for column in SPECIFICATION for value in column.allowed}
-    assert set(PORTUGUESE) <= needed | values | {column.unit for column in SPECIFICATION}
