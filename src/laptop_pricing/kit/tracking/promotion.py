@@ -76,7 +76,9 @@ def promote(project: Project, to: str, version: Optional[str] = None, force: str
         candidate = _whole(client, name, version)
         back, new = mark in candidate.tags, held.get(to) != version
         ask = new and not back
-        comparison, found = _examine(client, project, candidate, held.get(to)) if ask else (None, [])
+        comparison, found = (
+            _examine(client, project, candidate, held.get(to)) if ask else (None, [])
+        )
         if found and not force:
             problem = f"is not promoted to {to}: {'; '.join(found)}"
             raise StepFailed(f"version {version}", problem, unmoved)
