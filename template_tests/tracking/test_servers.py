@@ -9,29 +9,18 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import mlflow_servers
 import pandas as pd
 import pytest
 from environments import ROOT
-from mlflow_servers import (
-    CLIENTS,
-    READER,
-    SERVERS,
-    WRITER,
-    Server,
-    call,
-    client_python,
-    locked,
-    mlflow_server,
-)
+from mlflow_servers import READER, WRITER, Server, call, client_python
 from servers import free_port
 
-from laptop_pricing.kit.errors import StepFailed
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.bundle import load_bundle, read_metadata
 from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.kit.params import PARAMS_FILE
 from laptop_pricing.kit.project import Project
-from laptop_pricing.kit.tracking.registry import register, set_alias
 from laptop_pricing.problem import PROBLEM
 
 pytestmark = pytest.mark.services
@@ -89,13 +78,17 @@ def _copy(project, folder, experiment):
     return Project(PROBLEM, project.build_model, folder)
 
 
-@pytest.fixture(scope="module", params=SERVERS, ids=lambda version: f"server {version}")
+@pytest.fixture(
+    scope="module", params=mlflow_servers.SERVERS, ids=lambda version: f"server {version}"
+)
 def server(request, tmp_path_factory):
-    with mlflow_server(request.param, tmp_path_factory.mktemp("server")) as running:
+    with mlflow_servers.mlflow_server(request.param, tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
-@pytest.fixture(scope="module", params=CLIENTS, ids=lambda version: f"client {version}")
+@pytest.fixture(
+    scope="module", params=mlflow_servers.CLIENTS, ids=lambda version: f"client {version}"
+)
 def client(request):
     """The version of a client."""
     return request.param
@@ -191,12 +184,9 @@ def test_plots_bundle_and_model_come_back_as_they_were(tracked, monkeypatch, tmp
 
 
 def test_a_second_track_adds_no_run(tracked):
-    settings = tracked.server.settings(WRITER)
-    done = _ours(tracked.project, tracked.client, settings, "track")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "has its run already" in done.stdout and tracked.id in done.stdout
-    experiment = tracked.project.params.track.experiment
-    assert [run["info"]["run_id"] for run in _runs(tracked.server, experiment)] == [tracked.id]
+    done = _ours(tracked.project, tracked.client, tracked.server.settings(WRITER), "track")
+    assert "has its run already" in done.stdout and tracked.id in done.stdout, done.stderr
+    assert len(_runs(tracked.server, tracked.project.params.track.experiment)) == 1
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +203,7 @@ def used(tracked, tmp_path_factory):
 
 def test_the_registered_model_loads_by_its_alias_and_predicts_as_the_bundle(tracked, used):
     found, _ = used
-    of = {"locked": locked("mlflow")[0].removeprefix("mlflow==")}
+    of = {"locked": mlflow_servers.locked("mlflow")[0].removeprefix("mlflow==")}
     assert found["mlflow"] == of.get(tracked.client, tracked.client)
     assert found["versions"] == ["1", "1"]
     table, _ = read_processed(tracked.project)
@@ -222,16 +212,13 @@ def test_the_registered_model_loads_by_its_alias_and_predicts_as_the_bundle(trac
 
 
 def test_the_dataset_is_registered_once_and_loads_by_its_branch(tracked, used):
-    found, file = used
-    project = tracked.project
+    (found, file), project = used, tracked.project
     (run,) = _runs(tracked.server, f"{project.params.track.experiment}-datasets")
     run_id = run["info"]["run_id"]
     assert found["entries"] == [[run_id, True], [run_id, False]]
-    assert run["info"]["status"] == "FINISHED"
-    tags = _pairs(run["data"]["tags"])
     commit = _run(["git", "rev-parse", "HEAD"], project.root).stdout.strip()
-    named = (tags["dataset"], tags["branch"], tags["commit"])
-    assert named == (project.name, "devl", commit)
+    expected = {"dataset": project.name, "branch": "devl", "commit": commit}
+    assert _pairs(run["data"]["tags"]).items() >= expected.items()
     pd.testing.assert_frame_equal(pd.read_csv(file), pd.read_csv(project.raw))
 
 
@@ -241,18 +228,19 @@ def promoted(tracked, tmp_path_factory):
     root = tmp_path_factory.mktemp("promoted") / "project"
     shutil.copytree(tracked.project.root, root)
     copy = replace(tracked.project, root=root)
-
-    def say(user, *arguments):
-        return _ours(copy, tracked.client, tracked.server.settings(user), *arguments)
-
+    steps = (
+        ("too early", WRITER, "promote --to prod --version 99"),
+        ("register", WRITER, "register"),
+        ("again", WRITER, "register"),
+        ("reader registers", READER, "register"),
+        ("reader promotes", READER, "promote --to stag"),
+        ("stag", WRITER, "promote --to stag"),
+        ("prod", WRITER, "promote --to prod"),
+    )
+    settings = tracked.server.settings
     return {
-        "too early": say(WRITER, "promote", "--to", "prod", "--version", "99"),
-        "register": say(WRITER, "register"),
-        "again": say(WRITER, "register"),
-        "reader registers": say(READER, "register"),
-        "reader promotes": say(READER, "promote", "--to", "stag"),
-        "stag": say(WRITER, "promote", "--to", "stag"),
-        "prod": say(WRITER, "promote", "--to", "prod"),
+        step: _ours(copy, tracked.client, settings(user), *command.split())
+        for step, user, command in steps
     }
 
 
@@ -330,14 +318,3 @@ def test_a_fault_costs_one_line_and_seconds_and_the_run_is_sent_later(
     done = _ours(copy, client, server.settings(WRITER), "track")
     assert (done.returncode, done.stderr) == (0, "")
     assert [run["info"]["status"] for run in _runs(server, experiment)] == ["FINISHED"]
-
-
-@pytest.mark.parametrize("client", ["locked"], indirect=True)
-def test_a_reader_cannot_change_what_the_team_registered(tracked, used, monkeypatch):
-    call(tracked.server, WRITER, "POST", "registered-models/create", {"name": "empty"})
-    for name, value in tracked.server.settings(READER).items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(StepFailed, match="not registered: .*ask the server's administrator"):
-        register(tracked.project, tracked.id, "empty")
-    with pytest.raises(StepFailed, match="champion not set: .*ask the server's administrator"):
-        set_alias(tracked.project, "model-locked", "champion", used[0]["versions"][0])

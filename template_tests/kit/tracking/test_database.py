@@ -65,40 +65,26 @@ def test_of_two_first_tracks_at_once_both_succeed_and_keep_their_runs(tmp_path):
     assert not list((tmp_path / "two").glob("mlflow.db.*.part"))
 
 
-def _garbage(path):
-    path.write_bytes(b"Traceback (most recent call last):\n" * 500)
-
-
-def _malformed(path):
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE metrics (x)")
-        database.executemany("INSERT INTO metrics VALUES (?)", [("x" * 999,)] * 99)
-    path.write_bytes(path.read_bytes()[:100] + b"\xff" * 40_000)
-
-
-def _half_made(path):
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE _alembic_tmp_metrics (key VARCHAR)")
-
-
-def _newer(path):
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE alembic_version (version_num VARCHAR)")
-        database.execute("INSERT INTO alembic_version VALUES ('of the future')")
-
-
 @pytest.mark.parametrize(
-    "damage, said",
+    "content, said",
     [
-        (_garbage, NONE),
-        (_malformed, NONE),
-        (_half_made, NONE),
-        (_newer, NONE),
-        (os.mkdir, "not begun: unable to open database file"),
+        (b"Traceback (most recent call last):\n" * 500, NONE),
+        ("CREATE TABLE _alembic_tmp_metrics (key)", NONE),  # half of one
+        (
+            "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES (9)",
+            NONE,
+        ),
+        (None, "not begun: unable to open database file"),  # a folder
     ],
 )
-def test_a_database_that_is_none_costs_one_line_and_seconds(tmp_path, damage, said):
-    damage(tmp_path / "mlflow.db")
+def test_a_database_that_is_none_costs_one_line_and_seconds(tmp_path, content, said):
+    path = tmp_path / "mlflow.db"
+    if content is None:
+        path.mkdir()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        sqlite3.connect(path).executescript(content).connection.close()
     with within_seconds(), pytest.raises(StepFailed, match=f"mlflow.db: {said}.*; try") as caught:
         begin(tmp_path)
     assert "\n" not in str(caught.value)

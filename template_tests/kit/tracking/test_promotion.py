@@ -4,17 +4,14 @@ import json
 import shutil
 import sqlite3
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
 import pytest
 from problems import MADE, make_params, make_project
-from solo import commit
-from tracked import check, client_of, copy_of, in_git, named, replace_file
+from tracked import check, client_of, copy_of, in_git, named, replace_file, web_server
 
 from laptop_pricing.kit.data.split import is_held_out
 from laptop_pricing.kit.data.table import KEY
@@ -107,6 +104,13 @@ def team(results, store, monkeypatch, request):
     return Team(*(named(project, name) for project in results), client_of(results[0]), name)
 
 
+def moved(project, folder):
+    """A copy, named as the project."""
+    return replace(
+        project, root=Path(shutil.copytree(project.root, folder / "copy", symlinks=True))
+    )
+
+
 # Registering.
 
 
@@ -131,59 +135,27 @@ def test_a_result_is_one_version_with_its_facts_and_its_card(team):
     assert register_result(team.good) == "1" and team.aliases() == {"devl": "1"}
 
 
-def _edit(project):
-    with open(project.root / "dvc.yaml", "a", encoding="utf-8") as file:
-        file.write("# a note\n")
-
-
-def _forget(name):
-    def forget(project):
-        check(project, "git", "rm", "-q", "--cached", name)
-        check(project, "git", "commit", "-qm", f"without {name}")
-
-    return forget
-
-
-def _ignore_lock(project):
-    _forget("dvc.lock")(project)
-    (project.root / ".gitignore").write_text("/dvc.lock\n/models\n/reports\n/data\n/mlflow.db\n")
-    commit(project.root, "ignored")
-
-
-def _new_module(project):
-    (project.root / "src").mkdir()
-    (project.root / "src" / "features.py").touch()
-
-
-def _other_params(project):
-    text = make_params(MADE, model={"alpha": 5}).model_dump_json(indent=2)
-    (project.root / "params.yaml").write_text(text, encoding="utf-8")
-    commit(project.root, "other params, no dvc repro")
-
-
-def _other_model(project):
-    path = project.models / "cases.json"
-    replace_file(path, path.read_text("utf-8") + " ")
+_WITHOUT = "git rm -q --cached {0} && git commit -qm 'without {0}'"
 
 
 @pytest.mark.parametrize(
     "change, said",
     [
-        (_edit, "^dvc.yaml: uncommitted; a version is told by its commit; git add, git commit"),
-        (_new_module, "^src/features.py: uncommitted"),
-        (_forget("metrics.json"), "^metrics.json: uncommitted"),
-        (_forget("dvc.lock"), "^dvc.lock: uncommitted"),
-        (_ignore_lock, "^dvc.lock: not committed; dvc repro"),
-        (_other_params, "^train: not what dvc.lock says; dvc repro or dvc checkout"),
-        (_other_model, "^train: not what dvc.lock says"),
-        (lambda p: shutil.rmtree(p.root / ".git"), "no commit to register a version of"),
+        ("echo >> dvc.yaml", "^dvc.yaml: uncommitted; a version is told by its commit; git add"),
+        ("mkdir src; touch src/features.py", "^src/features.py: uncommitted"),
+        (_WITHOUT.format("metrics.json"), "^metrics.json: uncommitted"),
+        (_WITHOUT.format("dvc.lock"), "^dvc.lock: uncommitted"),
+        ("echo /dvc.lock >> .gitignore; git add . ; " + _WITHOUT.format("dvc.lock"),
+         "^dvc.lock: not committed; dvc repro"),
+        ("sed -i 's/\"alpha\": 2/\"alpha\": 5/' params.yaml && git commit -qam 'no dvc repro'",
+         "^train: not what dvc.lock says; dvc repro or dvc checkout"),
+        ("rm models/cases.json; echo >> models/cases.json", "^train: not what dvc.lock says"),
+        ("rm -rf .git", "no commit to register a version of"),
     ],
-)
+)  # fmt: skip
 def test_what_its_commit_cannot_make_again_is_not_registered(team, tmp_path, change, said):
-    project = replace(team.good, root=tmp_path / "copy")
-    shutil.copytree(team.good.root, project.root, symlinks=True)
-    (project.root / "a note of mine").touch()  # is no matter
-    change(project)
+    project = moved(team.good, tmp_path)
+    check(project, "sh", "-c", f"touch 'a note of mine'; {change}")  # the note is no matter
     with pytest.raises(UserError, match=said):
         register_result(project)
     assert team.client.search_registered_models(f"name = '{team.name}'") == []
@@ -338,8 +310,7 @@ def test_what_is_not_there_is_named(team):
 
 def test_with_other_data_in_the_project_it_is_said_which_are_wanted(team, tmp_path):
     team.register(team.good)
-    shutil.copytree(team.good.root, tmp_path / "copy", symlinks=True)
-    project = replace(team.good, root=tmp_path / "copy")
+    project = moved(team.good, tmp_path)
     summary = read_processed(project)[1] | {"raw_md5": "0" * 32}
     replace_file(project.processed / "summary.json", json.dumps(summary))
     md5 = team.version("1").tags["data_md5"]
@@ -378,8 +349,7 @@ def test_other_bytes_than_those_registered_are_refused(team, names, said):
 def test_a_champion_that_cannot_be_compared_is_an_objection_that_force_answers(
     team, tmp_path, reason
 ):
-    champion = replace(team.good, root=tmp_path / "champion")
-    shutil.copytree(team.good.root, champion.root, symlinks=True)
+    champion = moved(team.good, tmp_path)
     if reason == "another rule":
         path = champion.models / "metadata.json"
         replace_file(path, path.read_text("utf-8").replace('"rule": "v1"', '"rule": "v0"'))
@@ -399,41 +369,17 @@ def test_a_champion_that_cannot_be_compared_is_an_objection_that_force_answers(
         replace_file(path, before)
 
 
-@pytest.fixture
-def no_registry():
-    """The address of a server that knows experiments and no registered models."""
+def test_a_server_that_is_down_or_has_no_registry_is_one_line(team, monkeypatch):
+    def no_registry(path):
+        unknown = b'{"error_code": "ENDPOINT_NOT_FOUND", "message": "none"}'
+        return (200, b"{}") if "experiments/search" in path else (404, unknown)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            known = "experiments/search" in self.path
-            body = b"{}" if known else b'{"error_code": "ENDPOINT_NOT_FOUND", "message": "none"}'
-            self.send_response(200 if known else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        Thread(target=listener.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.server_port}"
-        listener.shutdown()
-
-
-def test_a_server_that_is_down_or_has_no_registry_is_one_line(team, no_registry, monkeypatch):
-    for uri, reason in (
-        ("http://127.0.0.1:9", "the server does not answer"),
-        (no_registry, "found no MLflow server that understands the call"),
-    ):
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        for call, said in (
-            (lambda: promote(team.good, "stag"), "not promoted"),
-            (lambda: holders(team.good), "aliases not read"),
-        ):
-            with pytest.raises(StepFailed, match=f": {said}: {reason}; [^\n]*$"):
-                call()
+    with web_server(no_registry) as port:
+        for place, reason in ((9, "the server does not answer"), (port, "found no MLflow server")):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{place}")
+            for call, said in (
+                (lambda: promote(team.good, "stag"), "not promoted"),
+                (lambda: holders(team.good), "aliases not read"),
+            ):
+                with pytest.raises(StepFailed, match=f": {said}: {reason}[^\n]*; [^\n]*$"):
+                    call()

@@ -6,10 +6,8 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pandas as pd
@@ -19,7 +17,16 @@ from problems import MADE, PROBLEMS, make_project
 from servers import free_port
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
-from tracked import check, client_of, copy_of, in_git, replace_file, runs_of, within_seconds
+from tracked import (
+    check,
+    client_of,
+    copy_of,
+    in_git,
+    replace_file,
+    runs_of,
+    web_server,
+    within_seconds,
+)
 
 from laptop_pricing.kit.data.ingest import SOURCE_FILE
 from laptop_pricing.kit.data.preprocess import preprocess
@@ -229,31 +236,15 @@ def test_where_a_run_cannot_belong_is_noticed_before_anything_is_logged(
     assert track(sample) == local[1]._replace(new=False)
 
 
-class Page(BaseHTTPRequestHandler):
-    """A web server that is no MLflow server."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"<html>\n<body>Welcome</body>\n</html>")
-
-    do_POST = do_GET
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.mark.parametrize("kind", ["closed", "page"])
 def test_a_server_that_does_not_answer_costs_one_line_and_seconds(local, monkeypatch, kind):
-    project, port = local[0], free_port()
+    project = local[0]
     before = {p: p.read_bytes() for p in project.root.rglob("*") if p.is_file()}
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as listener:
-        Thread(target=listener.serve_forever, daemon=True).start()
-        port = listener.server_address[1] if kind == "page" else port
+    with web_server(lambda path: (200, b"<html>\n<body>Welcome</body>\n</html>")) as port:
+        port = port if kind == "page" else free_port()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://somebody:s3cret@word@127.0.0.1:{port}")
         with within_seconds(), pytest.raises(StepFailed) as caught:
             track(project)
-        listener.shutdown()
     message = str(caught.value)
     assert "\n" not in message and len(message) < 500
     assert message.startswith(f"http://127.0.0.1:{port}: not tracked: ")

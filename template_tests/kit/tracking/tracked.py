@@ -4,6 +4,8 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 from problems import make_params
 from solo import call, commit
@@ -83,6 +85,30 @@ def runs_of(project, experiment=None):
     client = client_of(project)
     known = client.get_experiment_by_name(experiment or project.params.track.experiment)
     return client.search_runs([known.experiment_id]) if known else []
+
+
+@contextmanager
+def web_server(answer):
+    """The port of a web server; ``answer(path)`` gives a status and a body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, body = answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 @contextmanager
