@@ -37,14 +37,8 @@ class _Section(BaseModel):
 class IngestParams(_Section):
     source: Text
     timeout_s: Positive
-<<<<<<< HEAD
-    md5: Optional[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = (
-        None  # of the file at the source, where it is published
-    )
-=======
     # Of the file at the source, where it is published
     md5: Optional[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = None
->>>>>>> ksharing
 
 
 class PreprocessParams(_Section):
