@@ -6,7 +6,7 @@ asked in one run over four connections, since machines are noisy and only ratios
 
     python benchmarks/serving.py
 
-writes docs/tables/serving.md in about two minutes. Needs a model and a processed table
+prints a table in about two minutes. Needs a model and a processed table
 (``laptop-pricing run``).
 """
 
@@ -26,7 +26,6 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from laptop_pricing.kit.files import write_text
 from laptop_pricing.kit.modeling.bundle import Bundle, load_bundle
 from laptop_pricing.kit.modeling.evaluate import baselines, fit
 from laptop_pricing.kit.modeling.quote import quote_rows
@@ -246,7 +245,6 @@ def main():
         )
         http = over_http(project.models, row, model, answer)
     found = page(http, python)
-    write_text(ROOT / "docs" / "tables" / "serving.md", found)
     print(found)
 
 

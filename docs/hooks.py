@@ -1,7 +1,6 @@
 """A hook of MkDocs: pages and tables that are made from the code when the site is built.
 
-A line ``<!-- table: NAME -->`` of a page becomes docs/tables/NAME.md. The reference pages come from
-the commands, params.yaml, PROBLEM and the docstrings; the notebook pages from notebooks/.
+The reference pages come from the commands, params.yaml, PROBLEM and the docstrings; the notebook pages from notebooks/.
 """
 
 import re
@@ -10,7 +9,6 @@ from pathlib import Path
 import nbformat
 import typer
 import yaml
-from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 from nbconvert import MarkdownExporter
 
@@ -20,11 +18,9 @@ from laptop_pricing.kit.params import Params
 from laptop_pricing.problem import PROBLEM
 
 ROOT = Path(__file__).parent.parent
-TABLES = ROOT / "docs" / "tables"
 NOTEBOOKS, EXECUTED = ROOT / "notebooks", ROOT / ".scratch" / "notebooks"
 PACKAGE, NAME = ROOT / "src" / laptop_pricing.__name__, PROBLEM.name
 KIT = PACKAGE / "kit"
-COMMANDS = {name: f"python benchmarks/{name}.py" for name in ("compare", "serving")}
 EXECUTE = "jupyter nbconvert --to notebook --execute notebooks/*.ipynb --output-dir "
 EXECUTE += ".scratch/notebooks"
 
@@ -49,21 +45,6 @@ def on_files(files, config, **_):
     named = ({**item, "Notebooks": pages} if "Notebooks" in item else item for item in config.nav)
     config.nav = [item for item in named if item.get("Notebooks", True)]
     return files
-
-
-def on_page_markdown(markdown, page, **_):
-    """Put the generated tables where the page names them."""
-
-    def table(match):
-        try:
-            return (TABLES / f"{match[1]}.md").read_text(encoding="utf-8").rstrip("\n")
-        except FileNotFoundError:
-            command = COMMANDS.get(match[1], "a command that docs/hooks.py does not know")
-            raise PluginError(
-                f"{page.file.src_uri}: docs/tables/{match[1]}.md: no such file; made by: {command}"
-            ) from None
-
-    return re.sub(r"^<!-- table: ([\w-]+) -->$", table, markdown, flags=re.MULTILINE)
 
 
 def _table(heads, rows):

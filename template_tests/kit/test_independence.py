@@ -18,7 +18,7 @@ KIT = FOLDER / "kit"
 
 # A module imports its own level and the levels before it. A name stands for what lies below it.
 LEVELS = (
-    ("", "errors", "files", "problem", "params", "process", "project"),
+    ("", "errors", "files", "problem", "params", "process", "project", "seal"),
     ("data",),
     ("modeling",),
     ("tracking", "sharing"),
@@ -28,7 +28,20 @@ LEVELS = (
 TRACKERS = {"mlflow", "dagshub"}
 FAST = {"serving.api", "serving.schemas", "serving.server", "modeling.quote", "modeling.bundle"}
 SLOW = {"pandas", "sklearn", "scipy", "mlflow", "matplotlib", "dvc", "dagshub", "boto3", "skops"}
-COMMON = {"not", "one", "available", "casual", "brand", "weight", "build", "year", "graphics"}
+COMMON = {
+    "windows",
+    "dos",
+    "mac",
+    "not",
+    "one",
+    "available",
+    "casual",
+    "brand",
+    "weight",
+    "build",
+    "year",
+    "graphics",
+}
 
 
 def sources():

@@ -157,7 +157,7 @@ def _example(command: str) -> str:
 
 
 def _output(team: Team, path: Path) -> Path:
-    """`path` as one to write to, outside what the pipeline owns."""
+    """`path` as one to write to, outside what the pipeline owns; of a link what it leads to."""
     owned: tuple[Path, ...] = ()
     with contextlib.suppress(UserError):
         owned = team.open(environment=False).owned
@@ -165,7 +165,8 @@ def _output(team: Team, path: Path) -> Path:
         raise UserError(path, "lies in a folder that the pipeline writes", "name another output")
     if path.is_dir():
         raise UserError(path, "found a folder; expected the name of a file to write")
-    return path
+    leads_to_file = path.is_symlink() and (path.is_file() or not path.exists())
+    return path.resolve() if leads_to_file else path
 
 
 @app.command(epilog=_example("run"))

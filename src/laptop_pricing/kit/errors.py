@@ -39,4 +39,6 @@ def one_line(error: ProjectError) -> str:
 
 def without_credentials(text: str) -> str:
     """`text` with the ``user:password@`` or ``token@`` of its URLs taken out."""
-    return re.sub(r"//[^/\s]+@", "//", text)
+    # Not `//host: ...` nor `//host:5000/...`; a password may hold what should have been escaped.
+    host = r"(?![^/@\s]*:(\d+[/?#]|\d*[^\w\s@]*(\s|$)))"
+    return re.sub(rf"//{host}[^/@:\s]*(:[^@\n]*(@\S*)?)?@", "//", text)

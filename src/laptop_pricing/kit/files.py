@@ -22,6 +22,9 @@ def atomic_path(target: Path, folder: Optional[Path] = None) -> Iterator[Path]:
     folder
         Where the ``.part`` file lies, on the same disk; beside `target` by default.
     """
+    if target.exists() and not target.is_file():  # a device or a pipe is written to
+        yield target
+        return
     folder = folder or target.parent
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{target.name}.{os.getpid()}.part"

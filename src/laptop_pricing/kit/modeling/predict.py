@@ -1,5 +1,6 @@
 """Bundle and table -> predictions, by the same model as a single quote."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataF
     joined = given.drop(columns=predictions.columns, errors="ignore").join(predictions.round(2))
     with atomic_path(target) as part:
         if target.suffix.lower() == ".csv":
-            escape_formulas(joined).to_csv(part, index=False, lineterminator="\n")
+            escaped = escape_formulas(joined)
+            escaped.to_csv(part, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         else:
             joined.to_parquet(part, index=False)
     counts = doubts(problem.warnings, table)
