@@ -1,6 +1,7 @@
 """A hook of MkDocs: pages and tables that are made from the code when the site is built.
 
-The reference pages come from the commands, params.yaml, PROBLEM and the docstrings; the notebook pages from notebooks/.
+The reference pages come from the commands, params.yaml, PROBLEM and the docstrings; the notebook
+pages from notebooks/.
 """
 
 import re
