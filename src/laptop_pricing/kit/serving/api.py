@@ -79,16 +79,9 @@ def create_app(
     version: Optional[str] = None,
     key: Optional[str] = None,
 ) -> FastAPI:
-    """The application, which Uvicorn or AWS Lambda runs.
+    """The application, which Uvicorn or AWS Lambda runs; without a key nobody is asked for one.
 
-    Parameters
-    ----------
-    origin
-        Where the bundle comes from, in words.
-    version
-        In the model registry.
-    key
-        What ``X-API-Key`` has to be; without it nobody is asked.
+    `origin` says in words where the bundle comes from, `version` is the model registry's.
     """
     md5 = bundle.metadata["data_md5"]
     model = ModelId(name=problem.name, version=version, sha256=bundle.sha256, data_md5=md5)

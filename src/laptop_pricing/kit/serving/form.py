@@ -126,19 +126,30 @@ class Form:
 
     def show_factors(self, told: dict[str, Any], factors: dict[str, float]) -> None:
         """One bar per field that moved it by half a percent or more, the longest first."""
+        import altair as alt
+
         rows = []
         for column in self.columns:
-            effect, cell = 100 * (factors[column.name] - 1), told.get(column.name, "")
+            effect, cell = factors[column.name] - 1, told.get(column.name, "")
             value = self.spell(column.default if cell == "" else cell)
-            unit = self.translate(column.unit)
-            text = f"{self.named(column).split(',')[0]}: {value} {unit} ({effect:+.0f}%)"
-            if abs(effect) >= 0.5:
-                rows.append((text, effect, "#2e7d5b" if effect > 0 else "#c4572e"))
-        rows.sort(key=lambda row: -abs(row[1]))
+            field = f"{self.named(column).split(',')[0]}: {value} {self.translate(column.unit)}"
+            if abs(effect) >= 0.005:
+                rows.append({"field": field, "effect": effect})
+        rows.sort(key=lambda row: -abs(row["effect"]))
+        axis = alt.Axis(title=None, labelLimit=190, domain=False, ticks=False)
+        bars = alt.Chart(alt.Data(values=rows), height=alt.Step(26)).encode(
+            x=alt.X("effect:Q", axis=None, scale=alt.Scale(padding=45)),
+            y=alt.Y("field:N", sort=None, axis=axis),
+        )
+        up = "datum.effect > 0"
+        color = alt.condition(up, alt.value("#2e7d5b"), alt.value("#c4572e"))
+        side: dict[str, Any] = {
+            "align": alt.expr(f"{up} ? 'left' : 'right'"),
+            "dx": alt.expr(f"{up} ? 4 : -4"),
+        }
+        texts = bars.mark_text(**side).encode(text=alt.Text("effect:Q", format="+.0%"))
         st.markdown(f"**{self.say('why')}**")
-        bars: dict[str, Any] = {"x": "field", "y": "%", "color": "color", "x_label": ""}
-        frame = pd.DataFrame(rows, columns=["field", "%", "color"])
-        st.bar_chart(frame, **bars, horizontal=True, sort=False)
+        st.altair_chart(bars.mark_bar().encode(color=color) + texts, width="stretch")
 
     def show_batch(self) -> None:
         """A file to be predicted, the predictions, and what is wrong with which line."""

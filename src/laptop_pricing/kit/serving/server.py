@@ -26,14 +26,9 @@ def build_app(
     trusted: Sequence[str] = (),
     add_routes: Optional[Callable[[FastAPI], None]] = None,
 ) -> tuple[FastAPI, str]:
-    """The application for a model, a folder or ``models:/NAME@ALIAS``, and its origin in words.
+    """The application for a folder or ``models:/NAME@ALIAS``, and in words what was loaded.
 
-    Parameters
-    ----------
-    project
-        Names the registry.
-    trusted, add_routes
-        Types that the team's model file may hold, and what adds routes of its own.
+    `trusted` has types of the team's own that the model file may hold, `add_routes` adds routes.
 
     Raises
     ------
