@@ -128,7 +128,7 @@ class Form:
         """One bar per field that moved it by half a percent or more, the longest first."""
         import altair as alt
 
-        rows = []
+        rows: list[dict[str, Any]] = []
         for column in self.columns:
             effect, cell = factors[column.name] - 1, told.get(column.name, "")
             value = self.spell(column.default if cell == "" else cell)
