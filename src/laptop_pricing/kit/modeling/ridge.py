@@ -42,18 +42,11 @@ def fit_ridge(
     ----------
     .. [1] J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method
        and comparisons", SIAM J. Sci. Comput. 33(6), 2011, algorithm 1.
-
-    Examples
-    --------
-    >>> X, y = np.array([[0.0, 1], [1, 0], [1, 1], [0, 0]]), [-1.0, 2, 1, 0]
-    >>> fit_ridge(X, y, np.array([False, True]), 1e-9, np.ones(4))[0].round(6)
-    array([2., 0.])
     """
     y = np.asarray(y, dtype=float)
     used = np.ptp(X, axis=0) > 0
-    column_mean, mean = np.average(X, axis=0, weights=sample_weight), np.average(
-        y, weights=sample_weight
-    )
+    column_mean = np.average(X, axis=0, weights=sample_weight)
+    mean = np.average(y, weights=sample_weight)
     root = np.sqrt(sample_weight)
     X, y = (X - column_mean) * root[:, np.newaxis], (y - mean) * root
     system = _Dual(X, y, alpha) if len(X) < X.shape[1] else _Primal(X, y, alpha)
@@ -73,9 +66,7 @@ def fit_ridge(
             wrong[: np.flatnonzero(wrong)[-1]] = False
         inside, changed = inside ^ wrong, wrong
     else:
-        raise ValueError(
-            f"the Ridge did not settle in {_MOST_FITS} fits; try an alpha over {alpha}"
-        )
+        raise ValueError(f"no solution after {_MOST_FITS} fits; try an alpha over {alpha}")
     coef = np.where(bounded, coef.clip(min=0), coef)
     return coef, float(mean - column_mean @ coef)
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ..data.preprocess import SUMMARY_FILE, TABLE_FILE
 from ..data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
-from ..data.table import KEY
+from ..data.table import GROUP, KEY
 from ..errors import StepFailed, UserError
 from ..files import write_json
 from ..problem import Problem
@@ -51,16 +51,8 @@ def train(project: Project) -> dict[str, Any]:
     """
     problem, params = project.problem, project.params.train
     table, summary = read_processed(project)
-    target, model = table[problem.target.name], project.model()
-    if target.nunique() == 1:
-        place = f"{problem.raw_file}: {problem.target.name}"
-        raise UserError(place, f"is {target.iloc[0]:g} in every row; expected values that differ")
-    try:
-        folds, predictions = cross_validate(model, problem, table, params)
-    except ValueError as error:
-        raise UserError("params.yaml: model", str(error)) from None
-    if not (np.isfinite(predictions["predicted"]) & (predictions["predicted"] > 0)).all():
-        raise StepFailed("model.py", f"a predicted {problem.target.name} is not above zero")
+    model = project.model()
+    folds, predictions = _evaluate(project, model, table)
     others = {
         name: against(folds, cross_validate(other, problem, table, params, name)[0], params)
         for name, other in baselines(problem).items()
@@ -73,7 +65,6 @@ def train(project: Project) -> dict[str, Any]:
     seen, unseen = table[~held_out], table[held_out]
     fitted = fit(model, problem, seen)
     calibration = calibrate(predictions[~predictions["row"].map(held_out)])
-    by_field = parts[parts["by"] == problem.slice_by]
     facts = {
         "target": problem.target.name,
         "params": project.params.model_dump(mode="json", include={"model", "train"}),
@@ -83,36 +74,33 @@ def train(project: Project) -> dict[str, Any]:
         "calibration": rounded(calibration),
         "distances": rounded(_errors_by_distance(predictions)),
         "slices": rounded(
-            {line.slice: {"rows": line.rows, "ratio": line.ratio} for line in by_field.itertuples()}
+            parts[parts["by"] == problem.slice_by]
+            .set_index("slice")[["rows", "ratio"]]
+            .to_dict("index")
         ),
     }
     neighbours = Neighbours.of(problem, seen)
     save_bundle(project.models, fitted, problem, neighbours, facts)
     bundle = load_bundle(project.models, problem, project.trusted)
-    predicted = bundle.predict(unseen)  # what is scored is what is saved
-    low, high = interval(calibration, predicted).T
-    actual = unseen[problem.target.name]
+    predicted, actual = bundle.predict(unseen), unseen[problem.target.name]  # as it is saved
+    inside = actual.between(*interval(calibration, predicted).T)
     metrics = rounded(
         {
             "cv": summarise(folds),
-            "sampling": sampling_interval(predictions, table["group"]),
+            "sampling": sampling_interval(predictions, table[GROUP]),
             "baselines": others,
             "interval": summarise_coverage(covered),
-            "holdout": score(actual, predicted)
-            | {"coverage": float(actual.between(low, high).mean())},
+            "holdout": score(actual, predicted) | {"coverage": float(inside.mean())},
             "rows": {"trained": len(seen), "held_out": len(unseen)},
         }
     )
     save_bundle(project.models, fitted, problem, neighbours, facts | {"metrics": metrics})
-
-    promised = project.params.criteria.MAPE
-    floor = noise_floor(problem, table, predictions)
+    promised, floor = project.params.criteria.MAPE, noise_floor(problem, table, predictions)
+    bands = target_bands(problem, predictions["predicted"])
     drawn = {
         "predictions": plots.draw_predictions(problem, predictions),
         "intervals": plots.draw_intervals(problem, covered),
-        "residuals": plots.draw_residuals(
-            problem, predictions, target_bands(problem, predictions["predicted"])
-        ),
+        "residuals": plots.draw_residuals(problem, predictions, bands),
         "slices": plots.draw_slices(problem, large(parts), promised),
         "learning_curve": plots.draw_learning_curve(curve, floor, promised),
         "offers": plots.draw_offers(calibration, predictions["predicted"]),
@@ -121,6 +109,23 @@ def train(project: Project) -> dict[str, Any]:
     plots.save_plots(project, drawn)
     write_json(project.metrics, metrics)
     return metrics
+
+
+def _evaluate(
+    project: Project, model: Any, table: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cross-validate the project's model; what cannot be learned or predicted is refused."""
+    problem, target = project.problem, table[project.problem.target.name]
+    if target.nunique() == 1:
+        place = f"{problem.raw_file}: {problem.target.name}"
+        raise UserError(place, f"is {target.iloc[0]:g} in every row; expected values that differ")
+    try:
+        folds, predictions = cross_validate(model, problem, table, project.params.train)
+    except ValueError as error:
+        raise UserError("params.yaml: model", str(error)) from None
+    if not (np.isfinite(predictions["predicted"]) & (predictions["predicted"] > 0)).all():
+        raise StepFailed("model.py", f"a predicted {problem.target.name} is not above zero")
+    return folds, predictions
 
 
 def read_processed(project: Project) -> tuple[pd.DataFrame, dict[str, Any]]:

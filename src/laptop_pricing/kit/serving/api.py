@@ -93,17 +93,7 @@ def create_app(
     many: Any = Annotated[list[case], BeforeValidator(_few), length]
     query = Annotated[Wanted, Query()]
 
-    app = FastAPI(
-        title=problem.name,
-        description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
-        version="1",
-        redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
-        dependencies=[Depends(Key(key))],
-        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
-    )
-    app.router.route_class = Direct
-    app.add_exception_handler(RequestValidationError, _refuse)
+    app = _empty_app(problem, key)
     app.state.problem, app.state.bundle, app.state.version = problem, bundle, version
 
     def answer(cases: list[Any], wanted: Wanted) -> list[QuoteAnswer]:
@@ -146,6 +136,21 @@ def create_app(
 
     summary = "Whether the server is up; asks for no key"
     app.router.routes.append(APIRoute("/healthz", health, summary=summary))
+    return app
+
+
+def _empty_app(problem: Problem, key: Optional[str]) -> FastAPI:
+    app = FastAPI(
+        title=problem.name,
+        description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
+        version="1",
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        dependencies=[Depends(Key(key))],
+        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
+    )
+    app.router.route_class = Direct
+    app.add_exception_handler(RequestValidationError, _refuse)
     return app
 
 
