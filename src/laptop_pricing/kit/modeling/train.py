@@ -95,6 +95,23 @@ def train(project: Project) -> dict[str, Any]:
         }
     )
     save_bundle(project.models, fitted, problem, neighbours, facts | {"metrics": metrics})
+    write_json(project.metrics, metrics)
+    factors = _factors(problem, bundle, table)
+    _draw(project, table, predictions, covered, parts, curve, calibration, factors)
+    return metrics
+
+
+def _draw(
+    project: Project,
+    table: pd.DataFrame,
+    predictions: pd.DataFrame,
+    covered: pd.DataFrame,
+    parts: pd.DataFrame,
+    curve: pd.DataFrame,
+    calibration: dict[str, Any],
+    factors: Any,
+) -> None:
+    problem = project.problem
     promised, floor = project.params.criteria.MAPE, noise_floor(problem, table, predictions)
     bands = target_bands(problem, predictions["predicted"])
     drawn = {
@@ -104,11 +121,9 @@ def train(project: Project) -> dict[str, Any]:
         "slices": plots.draw_slices(problem, large(parts), promised),
         "learning_curve": plots.draw_learning_curve(curve, floor, promised),
         "offers": plots.draw_offers(calibration, predictions["predicted"]),
-        "factors": plots.draw_factors(problem, _factors(problem, bundle, table)),
+        "factors": plots.draw_factors(problem, factors),
     }
     plots.save_plots(project, drawn)
-    write_json(project.metrics, metrics)
-    return metrics
 
 
 def _evaluate(

@@ -131,11 +131,6 @@ def create_app(
     async def schema() -> SchemaAnswer:
         return SchemaAnswer(**dict(vars(problem), example=example))
 
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    summary = "Whether the server is up; asks for no key"
-    app.router.routes.append(APIRoute("/healthz", health, summary=summary))
     return app
 
 
@@ -151,6 +146,12 @@ def _empty_app(problem: Problem, key: Optional[str]) -> FastAPI:
     )
     app.router.route_class = Direct
     app.add_exception_handler(RequestValidationError, _refuse)
+
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    summary = "Whether the server is up; asks for no key"
+    app.router.routes.append(APIRoute("/healthz", health, summary=summary))
     return app
 
 
