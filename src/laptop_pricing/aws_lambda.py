@@ -1,6 +1,6 @@
 """What AWS Lambda calls: ``handler``."""
 
-from .course import add_routes  # of the template
+from .__main__ import add_routes
 from .kit.serving.aws import make_handler
 from .problem import PROBLEM
 
