@@ -37,7 +37,7 @@ NAME = "laptop-pricing"
 INSTALL = "python -m pip install -r requirements.txt"
 INSTALL_ALL = f"{INSTALL} -r template_tests/requirements.txt"
 HOOKS = "pre-commit run --all-files --show-diff-on-failure"
-PAGES = "mkdocs build --strict"
+PAGES, TYPES = "mkdocs build --strict", "mypy"
 CONNECT = f'{NAME} connect dagshub "$DAGSHUB_REPOSITORY"'
 REPORT = f'{NAME} report --base "$BASE" -o report.md --plot-url "$RUN_URL"'
 SUMMARY = 'cat report.md >> "$GITHUB_STEP_SUMMARY"'
@@ -64,6 +64,7 @@ RUN = {
     INSTALL_ALL: "test_workflows.py::test_what_the_tests_import_is_installed_before_they_run",
     HOOKS: "test_workflows.py::test_lint",
     PAGES: "test_workflows.py::test_lint",
+    TYPES: "test_workflows.py::test_lint",
     "pytest": FRESH,
     'pytest -m "not services"': "test_workflows.py::test_the_quick_tests",
     "pytest template_tests": "test_workflows.py::test_every_run_line_is_run_by_a_test",  # this run
@@ -390,6 +391,7 @@ def own_clone(snapshot, tmp_path, own_home):
 def test_lint(own_clone):
     passes(*_ordered(own_clone, HOOKS))
     passes(*_ordered(own_clone, PAGES))
+    passes(*_ordered(own_clone, TYPES))
 
 
 def test_the_quick_tests(own_clone):
