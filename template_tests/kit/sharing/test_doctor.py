@@ -121,10 +121,10 @@ no folder     ! DVC remote ! warning ! no such folder                         ! 
 garbled       ! DVC        ! broken  ! config                                 ! correct .*dvc/config
 unknown       ! DVC remote ! broken  ! other                                  ! correct .*dvc/config
 spoilt file   ! workspace  ! warning ! flats.csv: not as promised             ! dvc repro
-spoilt cache  ! cache      ! broken  ! 1 objects intact, corrupt: /           ! delete .*; then dvc pull  # noqa: E501
+spoilt cache  ! cache      ! broken  ! 1 objects intact, corrupt: / ! delete .*; then dvc pull
 lost cache    ! cache      ! warning ! 1 objects intact, 1 missing            ! dvc pull
 spoilt remote ! remote     ! broken  ! 1 objects intact, corrupt: /           ! doctor --repair
-lost remote   ! remote     ! warning ! 1 objects intact, 1 missing            ! dvc push; .* --repair  # noqa: E501
+lost remote   ! remote     ! warning ! 1 objects intact, 1 missing ! dvc push; .* --repair
 lost          ! remote     ! broken  ! 1 of them here, too                    ! doctor --repair
 nothing       ! data       ! warning ! promise nothing yet                    ! flat-rents run
 """
