@@ -71,7 +71,7 @@ def test_of_two_first_tracks_at_once_both_succeed_and_keep_their_runs(tmp_path):
         (b"Traceback (most recent call last):\n" * 500, NONE),
         ("CREATE TABLE _alembic_tmp_metrics (key)", NONE),  # half of one
         (
-            "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES (9)",
+            "CREATE TABLE alembic_version (version_num); INSERT INTO alembic_version VALUES ('x')",
             NONE,
         ),
         (None, "not begun: unable to open database file"),  # a folder

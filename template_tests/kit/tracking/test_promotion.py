@@ -1,6 +1,7 @@
 """Versions go from alias to alias past the gate, and nothing is half done, whatever goes wrong."""
 
 import json
+import re
 import shutil
 import sqlite3
 from dataclasses import dataclass, replace
@@ -100,7 +101,7 @@ class Team:
 @pytest.fixture
 def team(results, store, monkeypatch, request):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    name = request.node.name.replace("/", " ")
+    name = re.sub(r"\W+", " ", request.node.name)
     return Team(*(named(project, name) for project in results), client_of(results[0]), name)
 
 
@@ -128,7 +129,7 @@ def test_a_result_is_one_version_with_its_facts_and_its_card(team):
     assert version.run_id == track(team.good).run_id and version.status == "READY"
     card = version.description
     assert f"{summary['rows']} rows, md5 {summary['raw_md5']}" in card and MADE.caveat in card
-    assert "| district East |" in card and len(card) < 5_000
+    assert "| district " in card and "| rent band " in card and len(card) < 5_000
     assert register_result(team.good) == number == "1" and team.aliases() == {"devl": "1"}
     assert team.register(team.poor) == "2" and team.aliases() == {"devl": "2"}
     # Defect 6 of the known projects: the latest run of any experiment is registered.
@@ -166,7 +167,7 @@ def test_what_its_commit_cannot_make_again_is_not_registered(team, tmp_path, cha
 
 def test_a_version_goes_from_alias_to_alias_and_is_what_prod_predicts_by(team, store):
     team.register(team.poor)
-    promote(team.poor, "stag")
+    promote(team.poor, "stag", force="the first one")
     version = team.in_production()
     assert team.aliases() == dict.fromkeys(("devl", "stag", "prod"), version)
     before = team.state()
@@ -186,7 +187,7 @@ def test_a_version_goes_from_alias_to_alias_and_is_what_prod_predicts_by(team, s
 def test_a_better_model_takes_over_and_says_by_how_much(team):
     """Promoted where another model was trained last: the candidate itself is scored."""
     team.register(team.poor)
-    promote(team.poor, "stag")
+    promote(team.poor, "stag", force="the first one")
     better = team.register(team.good)
     found = promote(team.poor, "stag")
     assert found[:2] + found[3:] == (better, [], False, True)

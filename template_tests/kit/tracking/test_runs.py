@@ -138,7 +138,9 @@ PARAMS = (
 )
 
 
-@pytest.mark.parametrize("problem, expected", zip(PROBLEMS, PARAMS), ids=("laptops", "ill", "made"))
+@pytest.mark.parametrize(
+    "problem, expected", list(zip(PROBLEMS, PARAMS)), ids=("laptops", "ill", "made")
+)
 def test_the_run_holds_params_plots_bundle_and_a_copy_for_mlflow_and_no_pickle(
     trained, tmp_path, problem, expected
 ):
