@@ -64,9 +64,7 @@ class Wanted(BaseModel):
     """What a query may ask for."""
 
     model_config = ConfigDict(allow_inf_nan=False)
-    margin: Optional[float] = Field(
-        None, ge=0, le=0.95, description="Wanted share of the selling price."
-    )
+    margin: Optional[float] = Field(None, ge=0, le=0.95, description="Wanted share of the sale.")
     risk: Optional[float] = Field(
         None, ge=0.01, le=0.99, description="Accepted share of deals that miss the margin."
     )
