@@ -18,7 +18,12 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
-from laptop_pricing.kit.modeling.evaluate import against, baselines, cross_validate, summarise
+from laptop_pricing.kit.modeling.evaluate import (
+    against,
+    baselines,
+    cross_validate,
+    summarise,
+)
 from laptop_pricing.kit.modeling.factor_ridge import FactorRidge
 from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.kit.project import open_project

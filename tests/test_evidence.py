@@ -14,7 +14,13 @@ from sklearn.model_selection._search import BaseSearchCV
 
 from laptop_pricing.kit.data.split import is_held_out
 from laptop_pricing.kit.data.table import GROUP, KEY, features
-from laptop_pricing.kit.modeling.evaluate import cross_validate, fit, noise_floor, score, summarise
+from laptop_pricing.kit.modeling.evaluate import (
+    cross_validate,
+    fit,
+    noise_floor,
+    score,
+    summarise,
+)
 from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.problem import PROBLEM
 
