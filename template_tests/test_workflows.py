@@ -507,7 +507,7 @@ def test_a_pull_request_is_reported(team, trained):
         passes(clone, text, variables)
 
     report = (clone / "report.md").read_text("utf-8")
-    assert "**Verdict: " in report and "| train.alphas | " in report
+    assert "**Verdict: " in report and "| model.alphas | " in report
     assert "On the " in report and "held-out rows" in report  # the base's model was there
     assert f"[report.png]({URL})" in report and "![" not in report
     assert (clone / "report.png").stat().st_size > 10_000

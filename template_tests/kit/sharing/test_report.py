@@ -131,7 +131,7 @@ def test_a_better_model_is_to_be_promoted(base, better, tmp_path):
     assert "\n![Errors on the hold-out, both models](report.png)" in text
     assert call(better.root, "git", "rev-parse", "stag").stdout.strip() == made.commit
     text, _ = written(better, tmp_path, plot_url="https://example.org/1")
-    assert "\n[Errors on the hold-out, both models](https://example.org/1)" in text
+    assert "\nErrors on the hold-out, both models: [report.png](https://example.org/1)" in text
 
 
 def test_a_worse_slice_is_named_though_the_whole_is_no_worse(misled, tmp_path):
