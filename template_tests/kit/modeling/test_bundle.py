@@ -16,9 +16,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling import bundle as room
-from laptop_pricing.kit.modeling.bundle import load_bundle, read_metadata, save_bundle
+from laptop_pricing.kit.modeling.bundle import Neighbours, load_bundle, read_metadata, save_bundle
 from laptop_pricing.kit.modeling.evaluate import fit
-from laptop_pricing.kit.modeling.neighbours import Neighbours
 from laptop_pricing.kit.modeling.train import read_processed
 
 FACTS = {
@@ -148,7 +147,7 @@ NUMBERS = {  # damages of a bundle of plain numbers, and what is said
     "metadata cut": (lambda f: (f / "metadata.json").write_text('{"form'), "not the metadata"),
     "metadata of others": (lambda f: (f / "metadata.json").write_text("[1]"), "not the metadata"),
     "deep metadata": (lambda f: (f / "metadata.json").write_text("[" * 100_000), "not the meta"),
-    "another version": (metadata_with(format=3), "made by another version"),
+    "another version": (metadata_with(format=3), "not the metadata of a bundle of format 4"),
     "other columns": (metadata_with(columns=[["a", "flag", []]]), "made for other columns"),
     "a path as model": (metadata_with(model_file="../x"), "not the metadata of a bundle"),
     "no numbers": (lambda f: rewrite(f / "model.json", without()), "not a bundle of ours"),

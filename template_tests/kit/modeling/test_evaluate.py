@@ -7,6 +7,7 @@ from problems import DIABETES, MADE, PROBLEMS, each_problem, make_params
 from sklearn.dummy import DummyRegressor
 
 from laptop_pricing.kit.data.table import GROUP
+from laptop_pricing.kit.modeling.bundle import Neighbours
 from laptop_pricing.kit.modeling.evaluate import (
     against,
     baselines,
@@ -22,7 +23,6 @@ from laptop_pricing.kit.modeling.evaluate import (
     target_bands,
 )
 from laptop_pricing.kit.modeling.factor_ridge import FactorRidge
-from laptop_pricing.kit.modeling.neighbours import Neighbours
 from laptop_pricing.kit.modeling.train import read_processed
 
 PARAMS = make_params(MADE, train={"folds": 3, "seeds": [0, 1]}).train
@@ -70,7 +70,9 @@ def test_what_is_predicted_is_what_a_model_without_that_fold_says(table, validat
     again = model.predict(table.loc[one["row"]])
     np.testing.assert_allclose(one["predicted"], again, rtol=1e-12)
     seen = Neighbours.of(MADE, table.drop(index=one["row"]))
-    np.testing.assert_array_equal(one["distance"], seen.distances(table.loc[one["row"]]))
+    np.testing.assert_array_equal(
+        one["distance"], seen.distances(table.loc[one["row"]].to_dict("records"))
+    )
     assert one["distance"].min() > 0
 
 
@@ -158,6 +160,6 @@ def test_distance_counts_the_fields_that_differ():
         ({"area": 70.0, "lift": True}, 2),
         ({"district": "East", "rooms": 1, "view": "yard"}, 2),
     ):
-        assert known.distances_of_rows([rows[0] | changes]) == [distance]
-    assert Neighbours(known.numbers).distances(cases).tolist() == [0, 0]
+        assert known.distances([rows[0] | changes]) == [distance]
+    assert Neighbours(known.numbers).distances(rows) == [0, 0]
     assert len(PROBLEMS) == 3 and DIABETES in PROBLEMS

@@ -13,35 +13,17 @@ _MOST_FITS = 1000
 def fit_ridge(
     X: np.ndarray, y: Any, bounded: np.ndarray, alpha: float, sample_weight: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Fit a Ridge some of whose coefficients may not be negative.
+    """Coefficients and intercept of a Ridge in which the `bounded` ones may not be negative.
 
     The minimum of scikit-learn's ``Ridge(positive=True)``, but exact and of chosen coefficients
-    only: block principal pivoting [1]_ guesses which of them are zero, solves the ordinary Ridge
-    without those, lets every coefficient that then breaks a condition of optimality change sides,
-    and repeats; some seven solutions in all. They are found in the dual, by a matrix of rows, where
-    there are fewer rows than columns; and from one to the next only the columns that changed sides
-    are taken out of that matrix or put into it.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n_rows, n_columns)
-    bounded : ndarray of bool, shape (n_columns,)
-        Whose coefficients are zero or more.
-
-    Returns
-    -------
-    coef : ndarray, shape (n_columns,)
-    intercept : float
-
-    Raises
-    ------
-    ValueError
-        If `alpha` is so small for these columns that rounding errors decide who is zero.
-
-    References
-    ----------
-    .. [1] J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method
-       and comparisons", SIAM J. Sci. Comput. 33(6), 2011, algorithm 1.
+    only. Block principal pivoting (J. Kim and H. Park, "Fast nonnegative matrix factorization: an
+    active-set-like method and comparisons", SIAM J. Sci. Comput. 33(6), 2011, algorithm 1) guesses
+    which of them are zero, solves the ordinary Ridge without those, lets every coefficient that
+    then breaks a condition of optimality change sides, and repeats; some seven solutions in all.
+    They are found in the dual, by a matrix of rows, where there are fewer rows than columns; and
+    from one to the next only the columns that changed sides are taken out of that matrix or put
+    into it. A ValueError says that `alpha` is so small for these columns that rounding errors
+    decide who is zero.
     """
     y = np.asarray(y, dtype=float)
     used = np.ptp(X, axis=0) > 0
@@ -50,8 +32,7 @@ def fit_ridge(
     root = np.sqrt(sample_weight)
     X, y = (X - column_mean) * root[:, np.newaxis], (y - mean) * root
     system = _Dual(X, y, alpha) if len(X) < X.shape[1] else _Primal(X, y, alpha)
-    inside = used.copy()
-    changed = inside
+    inside = changed = used
     fewest, patience = X.shape[1] + 1, _PATIENCE
     for _ in range(_MOST_FITS):
         coef, slope = system.solve(inside, changed)
