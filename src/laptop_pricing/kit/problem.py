@@ -8,6 +8,7 @@ only place where a cell is read.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property, reduce
 from operator import or_
 from reprlib import Repr
@@ -20,6 +21,7 @@ Kind = Literal["category", "integer", "number", "flag"]
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60  # characters
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?"
+_DIGITS = 40  # a cell with a longer number is not one
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Column:
             return value if isinstance(value, bool) else None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        if not self.low <= value <= self.high:  # neither is NaN
+        if not self.low <= value <= self.high:  # nor is NaN
             return None
         if self.kind == "number":
             return float(value)
@@ -84,10 +86,11 @@ class Column:
             return {"yes": True, "true": True, "no": False, "false": False}.get(text)
         if self.kind == "category" or text in self._spellings:
             return self._spellings.get(text)
-        if not (match := self._pattern.fullmatch(text)):
-            return None
-        value = float(match[1])
-        return int(value) if self.kind == "integer" and value.is_integer() else value
+        match = self._pattern.fullmatch(text) if len(text) <= _DIGITS else None
+        if match is None or self.kind == "number":
+            return match and float(match[1])
+        value = Decimal(match[1])  # exact, where a float would round a fraction away
+        return int(value) if value == int(value) else None
 
     def spell(self, value: Value) -> str:
         """Write `value` as the raw file does: the inverse of :meth:`read`."""

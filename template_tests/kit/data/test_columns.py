@@ -26,7 +26,7 @@ READ = (
 GUESSES = {
     "ram_gb": "8.5|85e-1|0x8|1_000|８|٨|²|8 TB|8 16|GB|- 1|--1", "ssd": "No warranty",
     "warranty": "1 month|no", "touchscreen": "1", "price": "2,321|R$ 2321|2.321,50|1e999",
-    "floor": "-3", "processor_name": "Core|Ryzen|other",
+    "floor": "-3", "applicants": "99.000000000000000001", "processor_name": "Core|Ryzen|other",
 }
 # fmt: on
 NOTHING = ("", " ", "no such value", "NaN", "inf", "1-", "1e", [], {}, math.nan, math.inf, None)

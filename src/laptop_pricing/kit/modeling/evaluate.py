@@ -97,9 +97,9 @@ def cross_validate(
         place = {"seed": seed, "fold": fold}
         actual = unseen[problem.target.name].to_numpy()
         folds.append(place | {"rows": len(seen)} | score(actual, predicted))
-        part = pd.DataFrame({"row": unseen.index} | place | {"actual": actual})
         distance = Neighbours.of(problem, seen).distances(unseen.to_dict("records"))
-        parts.append(part.assign(predicted=predicted, distance=distance))
+        said = {"actual": actual, "predicted": predicted, "distance": distance}
+        parts.append(pd.DataFrame({"row": unseen.index} | place | said))
     predictions = pd.concat(parts).sort_values(["seed", "row"], ignore_index=True)
     return pd.DataFrame(folds), predictions
 

@@ -104,8 +104,8 @@ class FactorRidge(RegressorMixin, BaseEstimator):
 
     def _check(self, y: np.ndarray) -> None:
         names, alpha = [column.name for column in self.columns], self.alpha
-        if not set(self.crossed) <= set(names):
-            allowed = f"some of {', '.join(names)}"
+        if len(set(self.crossed) & set(names)) < len(self.crossed):
+            allowed = f"different ones of {', '.join(names)}"
             raise ValueError(f"crossed: found {list(self.crossed)}; expected {allowed}")
         if not isinstance(alpha, (int, float)) or not 0.001 <= alpha <= 1e12:
             raise ValueError(f"alpha: found {alpha!r}; expected a penalty from 0.001 to 1e12")

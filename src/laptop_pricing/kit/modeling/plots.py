@@ -106,12 +106,12 @@ def draw_factors(problem: Problem, factors: Optional[pd.DataFrame]) -> Plot:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "This model gives no reasons", ha="center", va="center")
         return figure, pd.DataFrame(columns=["name", *SHARES])
-    order = factors.apply(np.log).abs().mean().sort_values(kind="stable").index
-    axes.boxplot(factors[order], vert=False, whis=(5, 95), showfliers=False)
-    axes.set_yticks(range(1, len(order) + 1), order)
-    axes.axvline(1, color=_GREY, linewidth=1)
-    axes.set(xlabel=f"factor on the {problem.target.name}; box: the middle half, whiskers: 90 %")
-    shares = factors[order[::-1]].quantile(list(SHARES.values())).T.set_axis(list(SHARES), axis=1)
+    order = factors.apply(np.log).abs().mean().sort_values(kind="stable").index[::-1]
+    axes.boxplot(factors[order], whis=(5, 95), showfliers=False)
+    axes.set_xticks(range(1, len(order) + 1), order, rotation=45, ha="right")
+    axes.axhline(1, color=_GREY, linewidth=1)
+    axes.set(ylabel=f"factor on the {problem.target.name}; box: the middle half, whiskers: 90 %")
+    shares = factors[order].quantile(list(SHARES.values())).T.set_axis(list(SHARES), axis=1)
     return figure, shares.reset_index(names="name")  # "field" is a column of DVC's own
 
 

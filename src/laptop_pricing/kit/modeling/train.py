@@ -33,10 +33,6 @@ def train(project: Project) -> dict[str, Any]:
     table, summary = read_processed(project)
     model = project.model()
     folds, predictions = _evaluate(project, model, table)
-    others = {
-        name: evaluate.cross_validate(other, problem, table, params, name)[0]
-        for name, other in evaluate.baselines(problem).items()
-    }
     covered = coverage(predictions)
     slices = evaluate.slices(problem, predictions, table)
 
@@ -62,7 +58,7 @@ def train(project: Project) -> dict[str, Any]:
     metrics = {
         "cv": evaluate.summarise(folds),
         "sampling": evaluate.sampling_interval(predictions, table[GROUP]),
-        "baselines": {name: evaluate.against(folds, o, params) for name, o in others.items()},
+        "baselines": _baselines(project, table, folds),
         "interval": summarise_coverage(covered),
         "holdout": evaluate.score(actual, predicted) | {"coverage": float(inside)},
         "rows": {"trained": len(seen), "held_out": len(unseen)},
@@ -101,6 +97,14 @@ def _evaluate(
     if not predictions["predicted"].between(0, np.inf, inclusive="neither").all():
         raise StepFailed("model.py", f"a predicted {problem.target.name} is not above zero")
     return folds, predictions
+
+
+def _baselines(project: Project, table: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Any]:
+    problem, params, against = project.problem, project.params.train, {}
+    for name, other in evaluate.baselines(problem).items():
+        others, _ = evaluate.cross_validate(other, problem, table, params, name)
+        against[name] = evaluate.against(folds, others, params)
+    return against
 
 
 def read_processed(project: Project) -> tuple[pd.DataFrame, dict[str, Any]]:
