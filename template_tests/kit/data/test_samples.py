@@ -13,9 +13,7 @@ from laptop_pricing.kit.data.table import validate
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.evaluate import cross_validate, summarise
 
-BYTES = dict(
-    zip((problem.name for problem in PROBLEMS), ("70962ff0a608", "12e9359113ff", "db17bb9ff094"))
-)
+BYTES = dict(zip((p.name for p in PROBLEMS), ("70962ff0a608", "12e9359113ff", "db17bb9ff094")))
 
 
 def sample(problem, rows=2000, seed=1):
