@@ -29,7 +29,6 @@ class Column:
     """One column of the dataset; :func:`category`, :func:`flag` and so on make one."""
 
     name: str  # in the clean table
-    raw_name: str  # in the raw file
     kind: Kind
     description: str  # one line for people
     unit: str = ""  # of the numbers, as the raw file spells it in the singular
@@ -41,6 +40,10 @@ class Column:
     ladders: tuple[tuple[str, ...], ...] = ()  # families of categories, each from least to best
     monotonic: bool = True  # a step up the levels or ladders never lowers the prediction
     default: Optional[Value] = None  # what holds where nothing is said; None: it has to be said
+    raw_name: str = ""  # in the raw file, where it is another
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "raw_name", self.raw_name or self.name)
 
     @property
     def numeric(self) -> bool:
@@ -70,26 +73,22 @@ class Column:
             return value if isinstance(value, bool) else None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
-        if not self.low <= value <= self.high:  # neither is NaN
+        if not self.low <= value <= self.high:  # nor is NaN
             return None
-        if self.kind == "integer":
-            return int(value) if value == int(value) else None
-        return float(value)
+        if self.kind == "number":
+            return float(value)
+        return int(value) if value == int(value) else None
 
     def parse(self, text: str) -> Optional[Value]:
         """Read text whatever its case and spaces; the number may lie outside the range."""
         text = " ".join(text.split()).casefold()
-        if self.kind == "category":
-            return self._spellings.get(text)
         if self.kind == "flag":
             return {"yes": True, "true": True, "no": False, "false": False}.get(text)
-        if text in self._spellings:
-            return self._spellings[text]
+        if self.kind == "category" or text in self._spellings:
+            return self._spellings.get(text)
         match = self._pattern.fullmatch(text) if len(text) <= _DIGITS else None
-        if match is None:
-            return None
-        if self.kind == "number":
-            return float(match[1])
+        if match is None or self.kind == "number":
+            return match and float(match[1])
         value = Decimal(match[1])  # exact, where a float would round a fraction away
         return int(value) if value == int(value) else None
 
@@ -118,30 +117,24 @@ class Column:
         return re.compile(f"({_NUMBER}){unit}", re.ASCII)
 
 
-def category(
-    name: str, description: str, allowed: Sequence[str], raw_name: str = "", **more: Any
-) -> Column:
+def category(name: str, description: str, allowed: Sequence[str], **more: Any) -> Column:
     """A column that holds one of a few words."""
-    return Column(name, raw_name or name, "category", description, allowed=tuple(allowed), **more)
+    return Column(name, "category", description, allowed=tuple(allowed), **more)
 
 
-def flag(name: str, description: str, raw_name: str = "", **more: Any) -> Column:
+def flag(name: str, description: str, **more: Any) -> Column:
     """A column of yes and no."""
-    return Column(name, raw_name or name, "flag", description, **more)
+    return Column(name, "flag", description, **more)
 
 
-def integer(
-    name: str, description: str, unit: str, low: int, high: int, raw_name: str = "", **more: Any
-) -> Column:
+def integer(name: str, description: str, unit: str, low: int, high: int, **more: Any) -> Column:
     """A column of whole numbers."""
-    return Column(name, raw_name or name, "integer", description, unit, low=low, high=high, **more)
+    return Column(name, "integer", description, unit, low=low, high=high, **more)
 
 
-def number(
-    name: str, description: str, unit: str, low: float, high: float, raw_name: str = "", **more: Any
-) -> Column:
+def number(name: str, description: str, unit: str, low: float, high: float, **more: Any) -> Column:
     """A column of numbers with decimals."""
-    return Column(name, raw_name or name, "number", description, unit, low=low, high=high, **more)
+    return Column(name, "number", description, unit, low=low, high=high, **more)
 
 
 def among(values: Any, words: Sequence[Value]) -> Any:

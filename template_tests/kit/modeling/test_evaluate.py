@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from problems import DIABETES, MADE, PROBLEMS, each_problem, make_params
+from problems import MADE, each_problem, make_params
 from sklearn.dummy import DummyRegressor
 
 from laptop_pricing.kit.data.table import GROUP
+from laptop_pricing.kit.modeling.bundle import Neighbours
 from laptop_pricing.kit.modeling.evaluate import (
+    METRICS,
     against,
     baselines,
     cross_validate,
@@ -22,7 +24,6 @@ from laptop_pricing.kit.modeling.evaluate import (
     target_bands,
 )
 from laptop_pricing.kit.modeling.factor_ridge import FactorRidge
-from laptop_pricing.kit.modeling.neighbours import Neighbours
 from laptop_pricing.kit.modeling.train import read_processed
 
 PARAMS = make_params(MADE, train={"folds": 3, "seeds": [0, 1]}).train
@@ -56,9 +57,8 @@ def test_each_row_is_predicted_once_per_seed_and_the_figures_are_those_of_the_pr
         by_group = drawn["fold"].groupby(drawn["row"].map(table[GROUP])).nunique()
         assert (by_group == 1).all()
     one = predictions.query("seed == 1 and fold == 2")
-    assert folds.query("seed == 1 and fold == 2").iloc[0][
-        ["R2", "MAPE", "MAE", "MSE"]
-    ].to_dict() == (pytest.approx(score(one["actual"], one["predicted"])))
+    line = folds.query("seed == 1 and fold == 2").iloc[0][list(METRICS)].to_dict()
+    assert line == pytest.approx(score(one["actual"], one["predicted"]))
     found = summarise(folds)
     assert found["R2"]["mean"] == pytest.approx(folds["R2"].mean())
     assert found["MAE"]["sd"] == pytest.approx(np.std(folds["MAE"]))
@@ -70,7 +70,9 @@ def test_what_is_predicted_is_what_a_model_without_that_fold_says(table, validat
     again = model.predict(table.loc[one["row"]])
     np.testing.assert_allclose(one["predicted"], again, rtol=1e-12)
     seen = Neighbours.of(MADE, table.drop(index=one["row"]))
-    np.testing.assert_array_equal(one["distance"], seen.distances(table.loc[one["row"]]))
+    np.testing.assert_array_equal(
+        one["distance"], seen.distances(table.loc[one["row"]].to_dict("records"))
+    )
     assert one["distance"].min() > 0
 
 
@@ -151,13 +153,7 @@ def test_distance_counts_the_fields_that_differ():
     cases = pd.DataFrame([dict(MADE.read_row(MADE.example)[0], **c) for c in ({}, {"rooms": 1})])
     known = Neighbours.of(MADE, cases)
     rows = cases.to_dict("records")
-    for changes, distance in (
-        ({}, 0),
-        ({"rooms": 1}, 0),
-        ({"rooms": 2}, 1),
-        ({"area": 70.0, "lift": True}, 2),
-        ({"district": "East", "rooms": 1, "view": "yard"}, 2),
-    ):
-        assert known.distances_of_rows([rows[0] | changes]) == [distance]
-    assert Neighbours(known.numbers).distances(cases).tolist() == [0, 0]
-    assert len(PROBLEMS) == 3 and DIABETES in PROBLEMS
+    east = {"district": "East", "rooms": 1, "view": "yard"}
+    changes = ({}, {"rooms": 1}, {"rooms": 2}, {"area": 70.0, "lift": True}, east)
+    assert known.distances(rows[0] | change for change in changes) == [0, 0, 1, 2, 2]
+    assert Neighbours(known.numbers).distances(rows) == [0, 0]

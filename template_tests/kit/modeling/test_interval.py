@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import LAPTOPS
 
+from laptop_pricing.kit.data.read import read_dataset
 from laptop_pricing.kit.data.table import GROUP, validate
 from laptop_pricing.kit.modeling.evaluate import cross_validate
 from laptop_pricing.kit.modeling.factor_ridge import FactorRidge
@@ -88,8 +89,7 @@ def winkler(predictions, low, high):
 
 @pytest.mark.services
 def test_on_the_real_data_each_third_holds_its_promise_and_the_score_is_better(laptop_csv):
-    text = pd.read_csv(laptop_csv, dtype=str)[[c.raw_name for c in LAPTOPS.columns]]
-    text.columns = [c.name for c in LAPTOPS.columns]
+    text = read_dataset(laptop_csv, LAPTOPS, (2_000, 15_000))
     table = validate(text, LAPTOPS.columns, LAPTOPS.rules)[0].drop_duplicates()
     table[GROUP] = table.groupby(list(LAPTOPS.names)).ngroup()
     model = FactorRidge(LAPTOPS.features, ("processor_name", "processor_gnrtn", "ram_type"), 8)

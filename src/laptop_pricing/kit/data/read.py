@@ -65,13 +65,17 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
     return text
 
 
+def check_ending(path: Path) -> str:
+    """The ending of a CSV or Parquet file, in lower case; of any other a UserError."""
+    if (ending := path.suffix.lower()) not in (".csv", ".parquet"):
+        raise UserError(path, f"found {ending or 'no ending'}; expected .csv or .parquet")
+    return ending
+
+
 def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows to be predicted: the file as it is, and its features as text, defaults filled in."""
-    ending = path.suffix.lower()
-    if ending not in (".csv", ".parquet"):
-        raise UserError(path, f"found {ending or 'no ending'}; expected .csv or .parquet")
     try:
-        given = read_csv(path) if ending == ".csv" else pd.read_parquet(path)
+        given = read_csv(path) if check_ending(path) == ".csv" else pd.read_parquet(path)
     except (ArrowException, OSError) as error:
         raise UserError(path, reason(error)) from None
     given = given.reset_index(drop=given.index.names == [None])

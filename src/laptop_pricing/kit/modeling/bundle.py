@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +21,13 @@ from ..errors import UserError
 from ..files import checksum, write_bytes, write_json
 from ..problem import Column, Problem
 from .factors import Factors
-from .neighbours import Neighbours
 
 NUMBERS_FILE, SKOPS_FILE = "model.json", "model.skops"
 CASES_FILE = "cases.json"
 METADATA_FILE = "metadata.json"
 FORMAT = 4
 MOST_BYTES = 1 << 30  # that a model may unpack to
+MOST_CASES = 10_000  # that are kept
 REQUIRED = {"format", "files", "model_file", "columns", "versions", "data_md5", "holdout"}
 REQUIRED |= {"metrics", "calibration", "distances", "slices"}
 VERSIONED = ("numpy", "pandas", "scikit-learn", "skops")
@@ -47,6 +47,42 @@ TRUSTED_TYPES = (
 )
 
 
+class Neighbours:
+    """The different cases of a training table: how near is another to what was learned from?
+
+    Parameters
+    ----------
+    numbers
+        ``values``: for each field those that occur; ``cases``: a line per case with the places of
+        its values in these lists.
+    """
+
+    def __init__(self, numbers: Mapping[str, Any]) -> None:
+        self.numbers = numbers
+        self._places = {
+            name: {value: place for place, value in enumerate(values)}
+            for name, values in numbers["values"].items()
+        }
+        self._cases = np.array(numbers["cases"], dtype=np.int16).T.copy()
+
+    @classmethod
+    def of(cls, problem: Problem, table: Any) -> "Neighbours":
+        """Those of a processed table."""
+        cases = table[list(problem.names)].drop_duplicates().head(MOST_CASES)
+        values, places = zip(*(np.unique(cases[name], return_inverse=True) for name in cases))
+        named = {name: known.tolist() for name, known in zip(cases, values)}
+        return cls({"values": named, "cases": np.array(places).T.tolist()})
+
+    def distances(self, rows: Iterable[Mapping[str, Any]]) -> list[int]:
+        """The number of fields in which each case differs from the nearest one."""
+        distances = []
+        for row in rows:
+            case = [[places.get(row[name], -1)] for name, places in self._places.items()]
+            differ = self._cases != np.array(case, dtype=np.int16)
+            distances.append(np.add.reduce(differ.view(np.uint8), axis=0, dtype=np.uint16).min())
+        return [int(distance) for distance in distances]
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A fitted model and what is known about it."""
@@ -57,19 +93,17 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
+        """Of the model's file."""
         return self.metadata["files"][self.metadata["model_file"]]
 
     def predict(self, table: Any) -> np.ndarray:
         """The predictions for a table that has the features by name: shape (n_rows,)."""
-        if isinstance(self.model, Factors):
-            return self.model.predict(table)
-        return np.asarray(self.model.predict(self._frame(table)), dtype=float)
+        return np.asarray(self.model.predict(self._features(table)), dtype=float)
 
     def explain(self, table: Any) -> Optional[tuple[float, np.ndarray]]:
         """Base and factors, as from :meth:`Factors.explain`; None where the model has none."""
-        if isinstance(self.model, Factors):
-            return self.model.explain(table)
-        return self.model.explain(self._frame(table)) if hasattr(self.model, "explain") else None
+        explain = getattr(self.model, "explain", None)
+        return explain and explain(self._features(table))
 
     def predict_rows(
         self, rows: Sequence[Mapping[str, Any]]
@@ -83,13 +117,12 @@ class Bundle:
         table = pd.DataFrame(list(rows))
         return self.predict(table), *(self.explain(table) or (None, None))
 
-    def _frame(self, table: Any) -> Any:
+    def _features(self, table: Any) -> Any:
+        if isinstance(self.model, Factors):
+            return table
         from ..data.table import features
 
-        columns = [
-            Column(name, name, kind, "", allowed=tuple(allowed))
-            for name, kind, allowed in self.metadata["columns"]
-        ]
+        columns = [Column(n, kind, "", allowed=a) for n, kind, a in self.metadata["columns"]]
         return features(columns, table)
 
 
@@ -124,29 +157,21 @@ def save_bundle(
 def load_bundle(
     folder: Path, problem: Optional[Problem] = None, trusted: Sequence[str] = ()
 ) -> Bundle:
-    """Read a bundle that is whole and made by compatible code, else raise a UserError.
+    """Read a bundle that is whole and made for `problem` by compatible code, else a UserError.
 
-    Neither pandas nor scikit-learn is imported for a model of plain numbers.
-
-    Parameters
-    ----------
-    problem
-        What the bundle has to be made for.
-    trusted
-        Further types that the team's own model file may hold.
+    Neither pandas nor scikit-learn is imported for a model of plain numbers. `trusted` are further
+    types that the team's own model file may hold.
     """
     metadata = read_metadata(folder)
     if problem and metadata["columns"] != _columns(problem):
         raise UserError(folder / METADATA_FILE, "made for other columns", _REMEDY)
     name = metadata["model_file"]
-    contents = {
-        file: _checked(folder / file, metadata["files"].get(file)) for file in (name, CASES_FILE)
-    }
+    contents = {file: _checked(folder / file, metadata["files"]) for file in (name, CASES_FILE)}
     try:
         if name == NUMBERS_FILE:
             model: Any = Factors(json.loads(contents[name]))
         else:
-            model = _load_skops(folder / name, contents[name], metadata, trusted)
+            model = _load_skops(folder / name, contents[name], metadata["versions"], trusted)
         return Bundle(model, metadata, Neighbours(json.loads(contents[CASES_FILE])))
     except (*_BROKEN, zipfile.BadZipFile) as error:
         raise UserError(folder, f"not a bundle of ours: {error}", _REMEDY) from None
@@ -157,17 +182,15 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     path = folder / METADATA_FILE
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
+        whole = metadata["format"] == FORMAT and REQUIRED <= metadata.keys()
+        whole = whole and metadata["model_file"] in (NUMBERS_FILE, SKOPS_FILE)
     except FileNotFoundError:
         raise UserError(path, "no such file", "run the project first, or dvc pull") from None
-    except (ValueError, RecursionError):
-        metadata = None
-    known = metadata if isinstance(metadata, dict) else {}
-    if known.get("format", FORMAT) != FORMAT:
-        raise UserError(path, "made by another version", _REMEDY)
-    whole = REQUIRED <= known.keys() and known["model_file"] in (NUMBERS_FILE, SKOPS_FILE)
-    if not whole or not all(isinstance(known[name], dict) for name in ("files", "versions")):
-        raise UserError(path, "not the metadata of a bundle", _REMEDY)
-    return known
+    except _BROKEN:
+        whole = False
+    if not whole or not all(isinstance(metadata[name], dict) for name in ("files", "versions")):
+        raise UserError(path, f"not the metadata of a bundle of format {FORMAT}", _REMEDY)
+    return metadata
 
 
 def _columns(problem: Problem) -> list[list[Any]]:
@@ -178,45 +201,37 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _checked(path: Path, promised: object) -> bytes:
+def _checked(path: Path, promised: Mapping[str, str]) -> bytes:
     """The content of a file of the bundle, which has the SHA-256 that the metadata promises."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(path, "no such file", _REMEDY) from None
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != promised:
-        raise UserError(
-            path,
-            f"found SHA-256 {digest[:12]}…, {METADATA_FILE} promises {str(promised)[:12]}…",
-            "run dvc checkout --force models",
-        )
+    digest, expected = hashlib.sha256(content).hexdigest(), str(promised.get(path.name))
+    if digest != expected:
+        found = f"found SHA-256 {digest[:12]}…, {METADATA_FILE} promises {expected[:12]}…"
+        raise UserError(path, found, "run dvc checkout --force models")
     return content
 
 
 def _load_skops(
-    path: Path, content: bytes, metadata: Mapping[str, Any], trusted: Sequence[str]
+    path: Path, content: bytes, versions: Mapping[str, Any], trusted: Sequence[str]
 ) -> Any:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    ours, theirs = version("scikit-learn"), str(metadata["versions"].get("scikit-learn"))
+    ours, theirs = version("scikit-learn"), str(versions.get("scikit-learn"))
     if ours.split(".")[:2] != theirs.split(".")[:2]:
-        raise UserError(
-            path,
-            f"made by scikit-learn {theirs}, found {ours}",
-            "install requirements.txt or run dvc repro -f",
-        )
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        size = sum(member.file_size for member in archive.infolist())
+        remedy = "install requirements.txt or run dvc repro -f"
+        raise UserError(path, f"made by scikit-learn {theirs}, found {ours}", remedy)
+    size = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(content)).infolist())
     if size > MOST_BYTES:
         raise UserError(path, f"unpacks to {size:,} bytes; expected {MOST_BYTES:,} at most")
     try:
         return skops.io.loads(content, trusted=[*TRUSTED_TYPES, *trusted])
     except UntrustedTypesFoundException as error:
-        raise UserError(
-            path, f"refused: {error}", "name types of your own as `trusted` in __main__.py"
-        ) from None
+        remedy = "name types of your own as `trusted` in __main__.py"
+        raise UserError(path, f"refused: {error}", remedy) from None
 
 
 def _skops(model: Any) -> bytes:
@@ -227,28 +242,23 @@ def _skops(model: Any) -> bytes:
     """
     import skops.io
 
-    numbers: dict[Any, int] = {}
+    numbers: dict[str, int] = {}
 
-    def renumbered(node: Any) -> Any:
-        if isinstance(node, list):
-            return [renumbered(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        copy = {key: renumbered(value) for key, value in node.items()}
+    def renumbered(name: str) -> str:
+        address, dot, ending = name.partition(".")
+        return f"{numbers.setdefault(address, len(numbers))}{dot}{ending}"
+
+    def rename(node: dict[str, Any]) -> dict[str, Any]:
         if isinstance(node.get("__id__"), int):
-            copy["__id__"] = numbers.setdefault(str(node["__id__"]), len(numbers))
+            node["__id__"] = int(renumbered(str(node["__id__"])))
         if isinstance(node.get("file"), str):
-            address, _, ending = node["file"].partition(".")
-            copy["file"] = f"{numbers.setdefault(address, len(numbers))}.{ending}"
-        return copy
+            node["file"] = renumbered(node["file"])
+        return node
 
     source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(model)))
-    schema = renumbered(json.loads(source.read("schema.json")))
-    members = {"schema.json": json.dumps(schema, indent=2).encode()}
-    for name in source.namelist():
-        if name != "schema.json":
-            address, _, ending = name.partition(".")
-            members[f"{numbers[address]}.{ending}"] = source.read(name)
+    schema = json.loads(source.read("schema.json"), object_hook=rename)
+    members = {renumbered(n): source.read(n) for n in source.namelist() if n != "schema.json"}
+    members["schema.json"] = json.dumps(schema, indent=2).encode()
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(members):

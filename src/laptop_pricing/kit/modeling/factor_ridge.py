@@ -16,7 +16,6 @@ from typing import Any, Optional
 
 import numpy as np
 from scipy.linalg import block_diag
-from scipy.sparse import csc_array
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -56,13 +55,7 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         self.alpha = alpha
 
     def fit(self, X: Any, y: Any, sample_weight: Optional[Any] = None) -> "FactorRidge":
-        """Fit on a table with the columns by name, and a target above zero.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or a target is not as said above.
-        """
+        """Fit on a table with the columns by name; a ValueError if a target is not above zero."""
         y = np.asarray(y, dtype=float)
         self._check(y)
         weights = np.median(y) / y
@@ -74,25 +67,28 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         crossed = np.isin([levels.names[owner] for owner in levels.owner], list(self.crossed))
         used = (levels.owner[first] != levels.owner[second]) & (crossed[first] | crossed[second])
         first, second = first[used], second[used]
-        columns, bounded = _basis(rising, first, second)
         terms = np.hstack([answers, answers[:, first] * answers[:, second]])
         means = terms.mean(axis=0)
-        coef, intercept = fit_ridge(
-            (terms - means) @ columns, np.log(y), bounded, self.alpha, weights
-        )
+        # With a free question a rising one enters a second time: where the free one is not true.
+        size, mixed = len(rising), np.flatnonzero(rising[first] != rising[second])
+        step, pair = np.where(rising[first], first, second)[mixed], size + mixed
+        X = np.hstack([terms - means, (terms - means)[:, step] - (terms - means)[:, pair]])
+        bounded = np.concatenate([rising, rising[first] | rising[second], np.ones(len(pair), bool)])
+        coef, intercept = fit_ridge(X, np.log(y), bounded, self.alpha, weights)
         # Rounded before the sums, which would not stay above zero otherwise, and after them.
-        worth = (columns @ coef.round(_DECIMALS)).round(_DECIMALS)
-        size = len(rising)
+        worth, second_time = np.split(coef.round(_DECIMALS), [terms.shape[1]])
+        np.add.at(worth, step, second_time)
+        worth[pair] -= second_time
+        worth = worth.round(_DECIMALS)
         pairs = zip(first.tolist(), second.tolist(), worth[size:].tolist(), means[size:].tolist())
-        self.factors_ = Factors(
-            {
-                "fields": levels.fields,
-                "intercept": float(np.round(intercept, _DECIMALS)),
-                "worth": worth[:size].tolist(),
-                "means": means[:size].tolist(),
-                "pairs": [list(pair) for pair in pairs if pair[2]],
-            }
-        )
+        numbers = {
+            "fields": levels.fields,
+            "intercept": float(np.round(intercept, _DECIMALS)),
+            "worth": worth[:size].tolist(),
+            "means": means[:size].tolist(),
+            "pairs": [list(pair) for pair in pairs if pair[2]],
+        }
+        self.factors_ = Factors(numbers)
         self.n_features_in_ = len(self.columns)
         return self
 
@@ -107,16 +103,12 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         return self.factors_.explain(X)
 
     def _check(self, y: np.ndarray) -> None:
-        names = [column.name for column in self.columns]
-        unknown = [name for name in self.crossed if name not in names]
-        if unknown or len(set(self.crossed)) < len(self.crossed):
+        names, alpha = [column.name for column in self.columns], self.alpha
+        if len(set(self.crossed) & set(names)) < len(self.crossed):
             allowed = f"different ones of {', '.join(names)}"
             raise ValueError(f"crossed: found {list(self.crossed)}; expected {allowed}")
-        alpha = self.alpha
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)):
-            raise ValueError(f"alpha: found {alpha!r}; expected a number")
-        if not 0.001 <= alpha <= 1e12:
-            raise ValueError(f"alpha: found {alpha:g}; expected a penalty from 0.001 to 1e12")
+        if not isinstance(alpha, (int, float)) or not 0.001 <= alpha <= 1e12:
+            raise ValueError(f"alpha: found {alpha!r}; expected a penalty from 0.001 to 1e12")
         if not (y > 0).all():
             raise ValueError(f"the target: found {y.min():g}; expected numbers above zero")
 
@@ -127,55 +119,23 @@ def _questions(columns: Sequence[Column], X: Any) -> tuple[Levels, np.ndarray]:
     rising: list[bool] = []
     levels: list[Any]
     for column in columns:
-        if column.kind == "flag":
-            levels, answers, up = [False, True], np.array([[0.0], [1.0]]), [False]
-        elif column.kind == "category":
+        if column.kind == "category":
             ladders = column.ladders or tuple((value,) for value in column.allowed)
             levels = [value for ladder in ladders for value in ladder]
             answers = block_diag(*(np.tri(len(ladder)) for ladder in ladders))
             up = [i > 0 and column.monotonic for ladder in ladders for i in range(len(ladder))]
         else:
-            levels = list(column.levels) or _quartiles(np.asarray(X[column.name], dtype=float))
+            levels = list(column.levels) or _quartiles(column, X)
             answers = np.tri(len(levels))[:, 1:]
-            up = [column.monotonic] * (len(levels) - 1)
-        fields.append(
-            {
-                "name": column.name,
-                "levels": levels,
-                "numeric": column.numeric,
-                "answers": answers.astype(int).tolist(),
-            }
-        )
+            up = [column.numeric and column.monotonic] * (len(levels) - 1)
+        told = {"name": column.name, "levels": levels, "numeric": column.numeric}
+        fields.append(told | {"answers": answers.astype(int).tolist()})
         rising += up
     return Levels(fields), np.array(rising)
 
 
-def _quartiles(values: np.ndarray) -> list[float]:
-    levels = np.unique(np.quantile(values, _QUANTILES)).tolist()
+def _quartiles(column: Column, X: Any) -> list[Any]:
+    if column.kind == "flag":
+        return [False, True]
+    levels = np.unique(np.quantile(np.asarray(X[column.name], dtype=float), _QUANTILES)).tolist()
     return levels if len(levels) > 1 else [levels[0], levels[0] + 1]
-
-
-def _basis(
-    rising: np.ndarray, first: np.ndarray, second: np.ndarray
-) -> tuple[csc_array, np.ndarray]:
-    """The columns that are fitted, as sums of the terms: the questions, then pairs of them.
-
-    Returns
-    -------
-    basis : sparse array, shape (n_terms, n_columns)
-        ``terms @ basis`` is what is fitted, ``basis @ coef`` what is kept.
-    bounded : ndarray of bool, shape (n_columns,)
-        Whose coefficients are zero or more.
-    """
-    size = len(rising)
-    pair = size + np.arange(len(first))
-    one_rising = rising[first] != rising[second]
-    step = np.where(rising[first], first, second)[one_rising]
-    plus = np.concatenate([np.arange(size), pair, step])
-    minus = pair[one_rising]  # in the last columns
-    column = np.arange(len(plus))
-    values = np.repeat([1.0, -1.0], [len(plus), len(minus)])
-    rows = np.concatenate([plus, minus])
-    columns = np.concatenate([column, column[len(plus) - len(minus) :]])
-    bounded = np.concatenate([rising, rising[first] | rising[second], np.ones(len(step), bool)])
-    return csc_array((values, (rows, columns)), shape=(size + len(pair), len(plus))), bounded

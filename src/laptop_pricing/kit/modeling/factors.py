@@ -4,19 +4,15 @@ A case becomes shares of levels: 1 for the level that a field has, and where a n
 two levels a part for each. The logarithm of the prediction is a sum over the answers to questions
 about levels ("does it reach 8?") and over products of two answers.
 
-The factors are exact Shapley values [1]_ of that logarithm against the training average. Since
-there are no terms of three fields they have a closed form: a field gets the whole of its own terms,
-and of a term that it shares half of what it brings alone and half of what it brings last.
-
-References
-----------
-.. [1] E. Strumbelj and I. Kononenko, "Explaining prediction models and individual predictions with
-   feature contributions", Knowledge and Information Systems 41, 2014.
+The factors are exact Shapley values of that logarithm against the training average (E. Strumbelj
+and I. Kononenko, "Explaining prediction models and individual predictions with feature
+contributions", Knowledge and Information Systems 41, 2014). Since there are no terms of three
+fields they have a closed form: a field gets the whole of its own terms, and of a term that it
+shares half of what it brings alone and half of what it brings last.
 """
 
 import math
-from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +23,13 @@ _BLOCK = 10_000  # rows at a time, which bounds the memory
 def spaced(values: Any) -> Any:
     """Numbers as they are spaced between levels: log(1 + x), mirrored below zero."""
     return np.sign(values) * np.log1p(np.abs(values))
+
+
+def _between(values: Any, knots: np.ndarray) -> tuple[Any, Any]:
+    """Between which knots numbers lie: the place of the left one, and the share of the right."""
+    place = np.interp(spaced(values), knots, np.arange(len(knots)))
+    left = np.minimum(place.astype(np.intp), len(knots) - 2)
+    return left, place - left
 
 
 class Levels:
@@ -48,42 +51,38 @@ class Levels:
         counts = [len(field["answers"][0]) for field in fields]
         self.owner = np.repeat(np.arange(len(fields)), counts)  # of each question
         self.answers = np.zeros((len(self.owner), self.size))
-        self._places, self._knots = [], []
+        self._known = []  # for each field its name, start, places and knots
         for i, (field, start) in enumerate(zip(fields, self.starts)):
             own = self.owner == i
             self.answers[own, start : start + sizes[i]] = np.array(field["answers"], float).T
-            self._places.append({level: start + k for k, level in enumerate(field["levels"])})
-            knots = spaced(np.array(field["levels"], float)) if field["numeric"] else np.array([])
-            self._knots.append(knots.tolist())
+            places = {level: start + k for k, level in enumerate(field["levels"])}
+            knots = spaced(np.array(field["levels"] if field["numeric"] else [], float))
+            self._known.append((field["name"], start, places, knots))
 
     def of_row(self, row: Mapping[str, Any]) -> np.ndarray:
         """The shares of one case: shape (n_levels,)."""
         shares = np.zeros(self.size)
-        for name, places, knots, start in zip(self.names, self._places, self._knots, self.starts):
+        for name, start, places, knots in self._known:
             place = places.get(row[name])
             if place is not None:
                 shares[place] = 1.0
                 continue
-            value = math.copysign(math.log1p(abs(row[name])), row[name])
-            right = min(max(bisect(knots, value), 1), len(knots) - 1)
-            share = (value - knots[right - 1]) / (knots[right] - knots[right - 1])
-            share = min(max(share, 0.0), 1.0)
-            shares[start + right - 1], shares[start + right] = 1.0 - share, share
+            left, share = _between(row[name], knots)
+            shares[start + left : start + left + 2] = 1 - share, share
         return shares
 
     def of_table(self, columns: Any) -> np.ndarray:
         """The shares of many cases: shape (n_rows, n_levels)."""
         size = len(columns[self.names[0]])
         rows, shares = np.arange(size), np.zeros((size, self.size))
-        for name, places, knots, start in zip(self.names, self._places, self._knots, self.starts):
+        for name, start, places, knots in self._known:
             values = np.asarray(columns[name])
-            if not knots:
+            if not len(knots):
                 shares[rows, np.fromiter(map(places.__getitem__, values), np.intp, size)] = 1
                 continue
-            place = np.interp(spaced(values.astype(float)), knots, np.arange(len(knots)))
-            left = np.minimum(place.astype(np.intp), len(knots) - 2)
-            shares[rows, start + left] = 1 - (place - left)
-            shares[rows, start + left + 1] = place - left
+            left, share = _between(values.astype(float), knots)
+            shares[rows, start + left] = 1 - share
+            shares[rows, start + left + 1] = share
         return shares
 
 
@@ -95,17 +94,12 @@ class Factors:
     numbers
         ``fields`` as for :class:`Levels`; ``intercept``, in logs; ``worth`` and ``means``, one per
         question; ``pairs``: two questions, what "yes" to both is worth, the mean of their product.
-
-    Attributes
-    ----------
-    base : float
-        What the factors multiply: the average of the training rows, in logs.
     """
 
     def __init__(self, numbers: Mapping[str, Any]) -> None:
         self.numbers = dict(numbers)
         self.levels = levels = Levels(numbers["fields"])
-        self.base = math.exp(numbers["intercept"])
+        self.base = math.exp(numbers["intercept"])  # what the factors multiply: the average case
         worth, mean = np.array(numbers["worth"], float), np.array(numbers["means"], float)
         pair_worth, pair_mean = np.zeros((2, len(worth), len(worth)))
         if numbers["pairs"]:
@@ -120,26 +114,17 @@ class Factors:
         self._offsets = owns @ (-mean * worth - pairs_mean / 2)
         self._alone = own_terms - shared / 2
         self._half = levels.answers.T @ pair_worth @ levels.answers / 2
-        self._offset = numbers["intercept"] + self._offsets.sum()
-        self._sum_alone = self._alone.sum(axis=0)
 
     def predict(self, columns: Any) -> np.ndarray:
-        """The predictions for a table: values by field, a DataFrame or a mapping of arrays.
-
-        Returns
-        -------
-        ndarray, shape (n_rows,)
-        """
-        return np.concatenate([self._predict(shares) for shares in self._blocks(columns)])
+        """The predictions for a table, a DataFrame or a mapping of arrays: shape (n_rows,)."""
+        sums = [self._logs(shares).sum(axis=1) for shares in self._blocks(columns)]
+        return np.exp(self.numbers["intercept"] + np.concatenate(sums))
 
     def explain(self, columns: Any) -> tuple[float, np.ndarray]:
-        """By how much each field raises (above 1) or lowers (below 1) each prediction.
+        """The base, and by how much each field raises (above 1) or lowers each prediction.
 
-        Returns
-        -------
-        base : float
-        factors : ndarray, shape (n_rows, n_fields)
-            The product of a line with the base is the prediction.
+        The factors have the shape (n_rows, n_fields): the product of a line with the base is the
+        prediction.
         """
         factors = [np.exp(self._logs(shares)) for shares in self._blocks(columns)]
         return self.base, np.concatenate(factors)
@@ -150,15 +135,11 @@ class Factors:
         logs = self._logs(shares)
         return np.exp(self.numbers["intercept"] + logs.sum(axis=1)), np.exp(logs)
 
-    def _predict(self, shares: np.ndarray) -> np.ndarray:
-        sums = ((shares @ self._half + self._sum_alone) * shares).sum(axis=1)
-        return np.exp(self._offset + sums)
-
     def _logs(self, shares: np.ndarray) -> np.ndarray:
         shared = np.add.reduceat(shares * (shares @ self._half), self.levels.starts, axis=1)
         return self._offsets + shares @ self._alone.T + shared
 
-    def _blocks(self, columns: Any) -> Any:
+    def _blocks(self, columns: Any) -> Iterator[np.ndarray]:
         values = {name: np.asarray(columns[name]) for name in self.levels.names}
         size = len(values[self.levels.names[0]])
         for start in range(0, max(size, 1), _BLOCK):

@@ -1,12 +1,8 @@
 """May a model take another's place? Both are scored on the same rows, which neither has seen.
 
 The rows are those of the frozen hold-out rule. The errors are compared row by row, since both
-models find the same rows hard; the interval of the difference comes from a bootstrap [1]_ in which
+models find the same rows hard; the interval of the difference comes from a bootstrap in which
 equal rows are drawn together.
-
-References
-----------
-.. [1] B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 8.
 """
 
 from collections.abc import Mapping
@@ -22,9 +18,7 @@ from ..errors import UserError
 from ..params import Params
 from ..problem import Problem
 from .bundle import Bundle
-from .evaluate import DRAWS, large, score, target_bands
-
-CONFIDENCE = 0.95
+from .evaluate import bootstrap, by_slice, large, score
 
 
 @dataclass(frozen=True)
@@ -54,44 +48,26 @@ def compare_on_holdout(
     problem: Problem, candidate: Bundle, champion: Bundle, table: pd.DataFrame
 ) -> Comparison:
     """Score two bundles on the held-out rows of a table; refused if one may have seen them."""
-    rules = [bundle.metadata["holdout"] for bundle in (candidate, champion)]
-    if rules[0] != rules[1]:
-        raise UserError(
-            "",
-            f"the candidate's hold-out rule is {rules[0]}, the champion's {rules[1]}: no rows that "
-            "neither has seen",
-            "--force REASON promotes without a comparison",
-        )
+    ours, theirs = (bundle.metadata["holdout"] for bundle in (candidate, champion))
+    if ours != theirs:
+        rules = f"the candidate's hold-out rule is {ours}, the champion's {theirs}"
+        remedy = "--force REASON promotes without a comparison"
+        raise UserError("", f"{rules}: no rows that neither has seen", remedy)
     unseen = table[is_held_out(table[KEY])]
     actual = unseen[problem.target.name]
     predicted = {"candidate": candidate.predict(unseen), "champion": champion.predict(unseen)}
     errors = pd.DataFrame({name: abs(p / actual - 1) for name, p in predicted.items()})
     more = errors["candidate"] - errors["champion"]
-
-    groups = more.groupby(unseen[GROUP]).agg(["sum", "size"]).to_numpy()
-    random, n = np.random.default_rng(0), len(groups)
-    drawn = (groups[random.integers(n, size=n)].sum(axis=0) for _ in range(DRAWS))  # one at a time
-    sums, sizes = np.array(list(drawn)).T
-    outside = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(sums / sizes, [outside, 1 - outside])
-    parts = {
-        problem.slice_by: unseen[problem.slice_by],
-        f"{problem.target.name} band": target_bands(problem, actual),
-    }
-    slices = pd.concat(
-        [
-            more.groupby(by, observed=True).agg(rows="size", difference="mean").rename_axis("slice")
-            for by in parts.values()
-        ],
-        keys=parts,
-        names=["by"],
-    )
+    sums, sizes = bootstrap(more.groupby(unseen[GROUP]).agg(["sum", "size"]).to_numpy())
+    low, high = np.quantile(sums / sizes, [0.025, 0.975])
+    figures = {"rows": ("more", "size"), "difference": ("more", "mean")}
+    slices = by_slice(problem, more.to_frame("more"), unseen[problem.slice_by], actual, figures)
     return Comparison(
         **{name: score(actual, p) for name, p in predicted.items()},
         difference=float(more.mean()),
         low=float(low),
         high=float(high),
-        slices=large(slices.reset_index()),
+        slices=large(slices),
         errors=errors,
     )
 
@@ -109,25 +85,20 @@ def objections(
     metrics: Mapping[str, Any], comparison: Optional[Comparison], params: Params
 ) -> list[str]:
     """Why a candidate with these metrics should not be promoted; nothing if it should."""
-    found = [
-        f"{c.name} {c.mean:.4g}, promised {c.promised}"
-        for c in criteria(metrics, params)
-        if not c.met
-    ]
+    missed = [c for c in criteria(metrics, params) if not c.met]
+    found = [f"{c.name} {c.mean:.4g}, promised {c.promised}" for c in missed]
     for name, other in metrics["baselines"].items():
-        better = other["R2"]["more"] > other["R2"]["margin"]
-        if better and other["MAPE"]["more"] < -other["MAPE"]["margin"]:
-            found.append(
-                f"a plain model ({name}) is better on the same folds: "
-                f"R2 {other['R2']['mean']:.4g}, MAPE {other['MAPE']['mean']:.4g}"
-            )
+        R2, MAPE = other["R2"], other["MAPE"]
+        if R2["more"] > R2["margin"] and MAPE["more"] < -MAPE["margin"]:
+            measured = f"R2 {R2['mean']:.4g}, MAPE {MAPE['mean']:.4g}"
+            found.append(f"a plain model ({name}) is better on the same folds: {measured}")
     if comparison is None:
         return found
-    limits = params.promote
-    if comparison.difference > limits.tolerance:
+    limits, worse = params.promote, comparison.difference
+    if worse > limits.tolerance:
         found.append(
             f"MAPE on the hold-out {comparison.candidate['MAPE']:.4f}, the champion's "
-            f"{comparison.champion['MAPE']:.4f}: worse by {comparison.difference:.4f}, more than "
+            f"{comparison.champion['MAPE']:.4f}: worse by {worse:.4f}, more than "
             f"promote.tolerance = {limits.tolerance:g}"
         )
     return found + [

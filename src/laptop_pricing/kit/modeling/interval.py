@@ -1,16 +1,11 @@
 """How far a prediction may be off, and what to offer because of it.
 
-The log ratios actual / predicted of rows that the model had not seen say how far: normalised
-conformal prediction [1]_. Each ratio is divided by the spread that is usual at its prediction, and
-the quantiles of what results, times the spread at a new prediction, are its interval. The residuals
-come from cross-validation, so that 90 % is what was measured and not what is guaranteed [2]_.
-
-References
-----------
-.. [1] J. Lei et al., "Distribution-free predictive inference for regression", JASA 113, 2018,
-   section 5.2.
-.. [2] V. Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence 74,
-   2015.
+The log ratios actual / predicted of rows that the model had not seen say how far. Each is divided
+by the spread that is usual at its prediction, and the quantiles of what results, times the spread
+at a new prediction, are its interval: normalised conformal prediction (J. Lei et al.,
+"Distribution-free predictive inference for regression", JASA 113, 2018, section 5.2). The residuals
+come from cross-validation, so that 90 % is measured and not guaranteed (V. Vovk, "Cross-conformal
+predictors", Annals of Mathematics and Artificial Intelligence 74, 2015).
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,12 +29,9 @@ _LEAST = 1e-6  # of a spread: a model may be exact
 def calibrate(predictions: "pd.DataFrame") -> dict[str, Any]:
     """Learn spread and quantiles from the ``actual`` and ``predicted`` of rows not seen.
 
-    Returns
-    -------
-    dict
-        ``spread``: the mean absolute log ratio in each quarter of the predictions, ``at`` the
-        median prediction of each, between which it is interpolated; ``scores``: the quantiles of
-        log ratio / spread at 0.01, 0.02, ... 0.99; ``ends``: those of the interval.
+    Gives ``spread``: the mean absolute log ratio in each quarter of the predictions, ``at`` the
+    median prediction of each, between which it is interpolated; ``scores``: the quantiles of log
+    ratio / spread at LEVELS; ``ends``: those of the interval.
     """
     logs = np.log(predictions["predicted"].to_numpy(float))
     ratios = np.log(predictions["actual"].to_numpy(float)) - logs
@@ -55,7 +47,7 @@ def calibrate(predictions: "pd.DataFrame") -> dict[str, Any]:
         spread[i] = min(spread[i], most)
     return {
         "spread": {"at": np.exp(at).tolist(), "is": spread.tolist()},
-        "scores": [float(q) for q in np.quantile(scores, LEVELS)],
+        "scores": np.quantile(scores, LEVELS).tolist(),
         "ends": [float(low), float(high)],
     }
 
@@ -74,10 +66,7 @@ def _scaled(calibration: Mapping[str, Any], predicted: Any, scores: Any) -> np.n
 def coverage(predictions: "pd.DataFrame") -> "pd.DataFrame":
     """How many actual values lie in their interval, with intervals from the other folds.
 
-    Returns
-    -------
-    DataFrame
-        `predictions` with ``third`` (of its seed's predictions), ``low``, ``high``, ``inside``.
+    Gives `predictions` with ``third`` (of its seed's predictions), ``low``, ``high``, ``inside``.
     """
     import pandas as pd
 
@@ -86,7 +75,7 @@ def coverage(predictions: "pd.DataFrame") -> "pd.DataFrame":
         third = pd.qcut(drawn["predicted"].rank(method="first"), 3, labels=THIRDS)
         for _, fold in drawn.groupby("fold"):
             low, high = interval(calibrate(drawn.drop(fold.index)), fold["predicted"]).T
-            inside = (low <= fold["actual"]) & (fold["actual"] <= high)
+            inside = fold["actual"].between(low, high)
             parts.append(fold.assign(third=third[fold.index], low=low, high=high, inside=inside))
     return pd.concat(parts).sort_index()
 
@@ -94,11 +83,11 @@ def coverage(predictions: "pd.DataFrame") -> "pd.DataFrame":
 def summarise_coverage(covered: "pd.DataFrame") -> dict[str, Any]:
     """Share of values inside their interval, median relative width, share inside per third."""
     width = (covered["high"] - covered["low"]) / covered["predicted"]
-    inside = covered.groupby("third", observed=True)["inside"].mean()
+    thirds = covered.groupby("third", observed=True)["inside"].mean()
     return {
         "coverage": float(covered["inside"].mean()),
         "width": float(width.median()),
-        "thirds": {name: float(inside[name]) for name in THIRDS},
+        "thirds": thirds.to_dict(),
     }
 
 

@@ -1,22 +1,18 @@
 """Bundle and table -> predictions, by the same model as a single quote."""
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from ..data.read import escape_formulas, read_rows
+from ..data.read import check_ending, escape_formulas, read_rows
 from ..data.table import doubts, validate
 from ..errors import UserError
 from ..files import atomic_path
-from ..problem import Problem
+from ..problem import Failure, Problem
 from ..project import Project
 from .bundle import Bundle, load_bundle
 from .interval import interval
-
-ENDINGS = (".csv", ".parquet")
 
 
 def output_columns(problem: Problem) -> list[str]:
@@ -40,19 +36,17 @@ def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataF
     contract, nothing is written.
     """
     problem = project.problem
-    if target.suffix.lower() not in ENDINGS:
-        raise UserError(target, f"found {target.suffix or 'no ending'}; expected .csv or .parquet")
+    check_ending(target)
     if target.resolve() == source.resolve():
         raise UserError(target, "input and output are the same file", "name another output")
     bundle = load_bundle(project.models, problem, project.trusted)
     given, text = read_rows(source, problem)
     table, failures = validate(text, problem.features, problem.rules)
     if len(failures):
-        first = failures.iloc[0]
+        row, column, value, rule = failures.iloc[0]
         more = f" ({len(failures)} such cells in all)" if len(failures) > 1 else ""
-        raise UserError(
-            f"{source}: row {first['row']}{more}", _broken(first), "nothing was predicted"
-        )
+        broken = str(Failure(column, repr(value), rule))
+        raise UserError(f"{source}: row {row}{more}", broken, "nothing was predicted")
     predictions = predict(problem, bundle, table)
     joined = given.drop(columns=predictions.columns, errors="ignore").join(predictions.round(2))
     with atomic_path(target) as part:
@@ -63,9 +57,3 @@ def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataF
             joined.to_parquet(part, index=False)
     counts = doubts(problem.warnings, table)
     return predictions, [f"{text} ({n} of {len(table)} rows)" for text, n in counts.items() if n]
-
-
-def _broken(failure: Mapping[str, Any]) -> str:
-    if failure["column"]:
-        return f"{failure['column']}: found {failure['value']!r}; expected {failure['rule']}"
-    return f"expected that {failure['rule']}"

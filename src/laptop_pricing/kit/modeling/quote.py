@@ -40,39 +40,35 @@ def quote_rows(
     calibration = bundle.metadata["calibration"]
     predicted, base, factors = bundle.predict_rows(rows)
     ends = interval(calibration, predicted).tolist()
-    distances = bundle.neighbours.distances_of_rows(rows)
-    reasons = [None] * len(rows) if factors is None else factors.tolist()
+    distances = bundle.neighbours.distances(rows)
     risks = RISKS if risk is None else (risk,)
     return [
         Quote(
             prediction=value,
-            low=low,
-            high=high,
+            low=ends[i][0],
+            high=ends[i][1],
             base=base,
-            factors=None if worth is None else dict(zip(problem.names, worth)),
-            distance=distance,
-            typical_error=error_at(bundle.metadata, distance),
+            factors=None if factors is None else dict(zip(problem.names, factors[i].tolist())),
+            distance=distances[i],
+            typical_error=error_at(bundle.metadata, distances[i]),
             offers=None if margin is None else offers(calibration, value, margin, risks),
             warnings=problem.doubts(row) + weak_spots(problem, bundle.metadata, row),
         )
-        for row, value, (low, high), worth, distance in zip(
-            rows, predicted.tolist(), ends, reasons, distances
-        )
+        for i, (row, value) in enumerate(zip(rows, predicted.tolist()))
     ]
 
 
 def error_at(metadata: Mapping[str, Any], distance: int) -> float:
     """The mean error of predictions whose nearest training case was as far away."""
     known = metadata["distances"]
-    near = [line for line in known if line["distance"] <= distance]
-    return float((near[-1] if near else known[0])["MAPE"])
+    near = [line for line in known if line["distance"] <= distance] or known[:1]
+    return float(near[-1]["MAPE"])
 
 
 def weak_spots(problem: Problem, metadata: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     """What the evidence says against predictions for this slice."""
-    value = row[problem.slice_by]
-    known = metadata["slices"].get(str(value), {"rows": 0, "ratio": 1.0})
-    name = f"{problem.slice_by} {value}"
+    name = f"{problem.slice_by} {row[problem.slice_by]}"
+    known = metadata["slices"].get(str(row[problem.slice_by]), {"rows": 0, "ratio": 1.0})
     if known["rows"] < FEW_ROWS:
         return [f"{name}: only {known['rows']} rows in the data"]
     if abs(known["ratio"] - 1) > BIASED:

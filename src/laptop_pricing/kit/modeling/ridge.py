@@ -13,35 +13,17 @@ _MOST_FITS = 1000
 def fit_ridge(
     X: np.ndarray, y: Any, bounded: np.ndarray, alpha: float, sample_weight: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Fit a Ridge some of whose coefficients may not be negative.
+    """Coefficients and intercept of a Ridge in which the `bounded` ones may not be negative.
 
     The minimum of scikit-learn's ``Ridge(positive=True)``, but exact and of chosen coefficients
-    only: block principal pivoting [1]_ guesses which of them are zero, solves the ordinary Ridge
-    without those, lets every coefficient that then breaks a condition of optimality change sides,
-    and repeats; some seven solutions in all. They are found in the dual, by a matrix of rows, where
-    there are fewer rows than columns; and from one to the next only the columns that changed sides
-    are taken out of that matrix or put into it.
+    only. Block principal pivoting (J. Kim and H. Park, "Fast nonnegative matrix factorization: an
+    active-set-like method and comparisons", SIAM J. Sci. Comput. 33(6), 2011, algorithm 1) guesses
+    which of them are zero, solves the ordinary Ridge without those, lets every coefficient that
+    then breaks a condition of optimality change sides, and repeats; some seven solutions in all.
 
-    Parameters
-    ----------
-    X : ndarray, shape (n_rows, n_columns)
-    bounded : ndarray of bool, shape (n_columns,)
-        Whose coefficients are zero or more.
-
-    Returns
-    -------
-    coef : ndarray, shape (n_columns,)
-    intercept : float
-
-    Raises
-    ------
-    ValueError
-        If `alpha` is so small for these columns that rounding errors decide who is zero.
-
-    References
-    ----------
-    .. [1] J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method
-       and comparisons", SIAM J. Sci. Comput. 33(6), 2011, algorithm 1.
+    The solutions are found in the dual, by a matrix of rows: from one to the next only the columns
+    that changed sides are put into it or taken out. A ValueError says that `alpha` is so small for
+    these columns that rounding errors decide who is zero.
     """
     y = np.asarray(y, dtype=float)
     used = np.ptp(X, axis=0) > 0
@@ -49,12 +31,18 @@ def fit_ridge(
     mean = np.average(y, weights=sample_weight)
     root = np.sqrt(sample_weight)
     X, y = (X - column_mean) * root[:, np.newaxis], (y - mean) * root
-    system = _Dual(X, y, alpha) if len(X) < X.shape[1] else _Primal(X, y, alpha)
-    inside = used.copy()
-    changed = inside
+    if len(X) > X.shape[1]:  # fewer rows give the same products of columns
+        triangle: Any = np.linalg.qr(np.column_stack([X, y]), mode="r")
+        X, y = triangle[:, :-1], triangle[:, -1]
+    kernel, penalty = np.zeros((len(X), len(X))), alpha * np.eye(len(X))
+    inside = changed = used
     fewest, patience = X.shape[1] + 1, _PATIENCE
     for _ in range(_MOST_FITS):
-        coef, slope = system.solve(inside, changed)
+        for columns, sign in ((inside & changed, 1), (~inside & changed, -1)):
+            part = X[:, columns]
+            kernel += sign * (part @ part.T)
+        along = X.T @ solve(kernel + penalty, y, assume_a="pos")
+        coef, slope = np.where(inside, along, 0), np.where(inside, 0, alpha * along)
         wrong = used & bounded & np.where(inside, coef < -_TOLERANCE, slope > _TOLERANCE)
         if not wrong.any():
             break
@@ -69,36 +57,3 @@ def fit_ridge(
         raise ValueError(f"no solution after {_MOST_FITS} fits; try an alpha over {alpha}")
     coef = np.where(bounded, coef.clip(min=0), coef)
     return coef, float(mean - column_mean @ coef)
-
-
-class _Dual:
-    """Solves by rows: what is kept is X Xᵀ over the columns inside."""
-
-    def __init__(self, X: np.ndarray, y: np.ndarray, alpha: float) -> None:
-        self.X, self.y, self.alpha = X, y, alpha
-        self.kernel = np.zeros((len(X), len(X)))
-
-    def solve(self, inside: np.ndarray, changed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The coefficients of the columns inside, and the slope of the loss along the others."""
-        for columns, sign in ((inside & changed, 1), (~inside & changed, -1)):
-            part = self.X[:, columns]
-            self.kernel += sign * (part @ part.T)
-        system = self.kernel + self.alpha * np.eye(len(self.y))
-        along = self.X.T @ solve(system, self.y, assume_a="pos")
-        return np.where(inside, along, 0), np.where(inside, 0, self.alpha * along)
-
-
-class _Primal:
-    """Solves by columns: what is kept is Xᵀ X over all columns."""
-
-    def __init__(self, X: np.ndarray, y: np.ndarray, alpha: float) -> None:
-        self.gram, self.moment, self.alpha = X.T @ X, X.T @ y, alpha
-
-    def solve(self, inside: np.ndarray, changed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As for the dual."""
-        coef = np.zeros(len(self.moment))
-        kept = np.flatnonzero(inside)
-        system = self.gram[np.ix_(kept, kept)] + self.alpha * np.eye(len(kept))
-        if len(kept):
-            coef[kept] = solve(system, self.moment[kept], assume_a="pos")
-        return coef, self.moment - self.gram @ coef

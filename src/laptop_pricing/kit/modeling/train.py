@@ -13,27 +13,10 @@ from ..data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
 from ..data.table import GROUP, KEY
 from ..errors import StepFailed, UserError
 from ..files import write_json
-from ..problem import Problem
 from ..project import Project
-from . import plots
-from .bundle import load_bundle, save_bundle
-from .evaluate import (
-    MIN_SLICE_ROWS,
-    against,
-    baselines,
-    cross_validate,
-    fit,
-    large,
-    learning_curve,
-    noise_floor,
-    sampling_interval,
-    score,
-    slices,
-    summarise,
-    target_bands,
-)
+from . import evaluate, plots
+from .bundle import Neighbours, load_bundle, save_bundle
 from .interval import calibrate, coverage, interval, summarise_coverage
-from .neighbours import Neighbours
 
 MIN_GROUPS = 50
 
@@ -42,29 +25,22 @@ MIN_GROUPS = 50
 def train(project: Project) -> dict[str, Any]:
     """Evaluate, fit without the hold-out, and write the bundle, the metrics and the plots.
 
-    Returns
-    -------
-    dict
-        The content of metrics.json: ``cv`` (mean and sd over the folds), ``sampling`` (95 % if
-        other rows had been drawn), ``baselines``, ``interval`` (how many values it holds),
-        ``holdout`` and ``rows``.
+    Gives the content of metrics.json: ``cv`` (mean and sd over the folds), ``sampling`` (95 % if
+    other rows had been drawn), ``baselines``, ``interval`` (how many values it holds), ``holdout``
+    and ``rows``.
     """
     problem, params = project.problem, project.params.train
     table, summary = read_processed(project)
     model = project.model()
     folds, predictions = _evaluate(project, model, table)
-    others = {
-        name: against(folds, cross_validate(other, problem, table, params, name)[0], params)
-        for name, other in baselines(problem).items()
-    }
     covered = coverage(predictions)
-    curve = learning_curve(model, problem, table, params, folds)
-    parts = slices(problem, predictions, table)
+    slices = evaluate.slices(problem, predictions, table)
 
     held_out = is_held_out(table[KEY])
     seen, unseen = table[~held_out], table[held_out]
-    fitted = fit(model, problem, seen)
+    fitted, neighbours = evaluate.fit(model, problem, seen), Neighbours.of(problem, seen)
     calibration = calibrate(predictions[~predictions["row"].map(held_out)])
+    by_field = slices[slices["by"] == problem.slice_by].set_index("slice")[["rows", "ratio"]]
     facts = {
         "target": problem.target.name,
         "params": project.params.model_dump(mode="json", include={"model", "train"}),
@@ -73,57 +49,37 @@ def train(project: Project) -> dict[str, Any]:
         "metrics": {},
         "calibration": rounded(calibration),
         "distances": rounded(_errors_by_distance(predictions)),
-        "slices": rounded(
-            parts[parts["by"] == problem.slice_by]
-            .set_index("slice")[["rows", "ratio"]]
-            .to_dict("index")
-        ),
+        "slices": rounded(by_field.to_dict("index")),
     }
-    neighbours = Neighbours.of(problem, seen)
     save_bundle(project.models, fitted, problem, neighbours, facts)
     bundle = load_bundle(project.models, problem, project.trusted)
     predicted, actual = bundle.predict(unseen), unseen[problem.target.name]  # as it is saved
-    inside = actual.between(*interval(calibration, predicted).T)
-    metrics = rounded(
-        {
-            "cv": summarise(folds),
-            "sampling": sampling_interval(predictions, table[GROUP]),
-            "baselines": others,
-            "interval": summarise_coverage(covered),
-            "holdout": score(actual, predicted) | {"coverage": float(inside.mean())},
-            "rows": {"trained": len(seen), "held_out": len(unseen)},
-        }
-    )
-    save_bundle(project.models, fitted, problem, neighbours, facts | {"metrics": metrics})
-    write_json(project.metrics, metrics)
-    factors = _factors(problem, bundle, table)
-    _draw(project, table, predictions, covered, parts, curve, calibration, factors)
-    return metrics
-
-
-def _draw(
-    project: Project,
-    table: pd.DataFrame,
-    predictions: pd.DataFrame,
-    covered: pd.DataFrame,
-    parts: pd.DataFrame,
-    curve: pd.DataFrame,
-    calibration: dict[str, Any],
-    factors: Any,
-) -> None:
-    problem = project.problem
-    promised, floor = project.params.criteria.MAPE, noise_floor(problem, table, predictions)
-    bands = target_bands(problem, predictions["predicted"])
-    drawn = {
-        "predictions": plots.draw_predictions(problem, predictions),
-        "intervals": plots.draw_intervals(problem, covered),
-        "residuals": plots.draw_residuals(problem, predictions, bands),
-        "slices": plots.draw_slices(problem, large(parts), promised),
-        "learning_curve": plots.draw_learning_curve(curve, floor, promised),
-        "offers": plots.draw_offers(calibration, predictions["predicted"]),
-        "factors": plots.draw_factors(problem, factors),
+    inside = actual.between(*interval(calibration, predicted).T).mean()
+    metrics = {
+        "cv": evaluate.summarise(folds),
+        "sampling": evaluate.sampling_interval(predictions, table[GROUP]),
+        "baselines": _baselines(project, table, folds),
+        "interval": summarise_coverage(covered),
+        "holdout": evaluate.score(actual, predicted) | {"coverage": float(inside)},
+        "rows": {"trained": len(seen), "held_out": len(unseen)},
     }
-    plots.save_plots(project, drawn)
+    facts["metrics"] = metrics = rounded(metrics)
+    save_bundle(project.models, fitted, problem, neighbours, facts)
+    write_json(project.metrics, metrics)
+
+    promised, explained = project.params.criteria.MAPE, bundle.explain(table)
+    factors = explained and pd.DataFrame(explained[1], table.index, list(problem.names))
+    floor = evaluate.noise_floor(problem, table, predictions)
+    curve = evaluate.learning_curve(model, problem, table, params, folds)
+    plots.save_plots(
+        project,
+        predictions=plots.draw_predictions(problem, predictions),
+        intervals=plots.draw_intervals(problem, covered),
+        slices=plots.draw_slices(problem, evaluate.large(slices), promised),
+        learning_curve=plots.draw_learning_curve(curve, floor, promised),
+        factors=plots.draw_factors(problem, factors),
+    )
+    return metrics
 
 
 def _evaluate(
@@ -135,12 +91,20 @@ def _evaluate(
         place = f"{problem.raw_file}: {problem.target.name}"
         raise UserError(place, f"is {target.iloc[0]:g} in every row; expected values that differ")
     try:
-        folds, predictions = cross_validate(model, problem, table, project.params.train)
+        folds, predictions = evaluate.cross_validate(model, problem, table, project.params.train)
     except ValueError as error:
         raise UserError("params.yaml: model", str(error)) from None
-    if not (np.isfinite(predictions["predicted"]) & (predictions["predicted"] > 0)).all():
+    if not predictions["predicted"].between(0, np.inf, inclusive="neither").all():
         raise StepFailed("model.py", f"a predicted {problem.target.name} is not above zero")
     return folds, predictions
+
+
+def _baselines(project: Project, table: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Any]:
+    problem, params, against = project.problem, project.params.train, {}
+    for name, other in evaluate.baselines(problem).items():
+        others, _ = evaluate.cross_validate(other, problem, table, params, name)
+        against[name] = evaluate.against(folds, others, params)
+    return against
 
 
 def read_processed(project: Project) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -154,35 +118,20 @@ def read_processed(project: Project) -> tuple[pd.DataFrame, dict[str, Any]]:
     except (ArrowException, ValueError) as error:
         raise UserError(f"{path} or {SUMMARY_FILE}", f"damaged: {error}", "run dvc repro") from None
     if summary["groups"] < MIN_GROUPS:
-        raise UserError(
-            path,
-            f"{summary['groups']} different {project.problem.items}; "
-            f"expected {MIN_GROUPS} or more, for folds that mean something",
-        )
+        found = f"{summary['groups']} different {project.problem.items}"
+        raise UserError(path, f"{found}; expected {MIN_GROUPS} or more, for folds that mean much")
     return table, summary
 
 
 def _errors_by_distance(predictions: pd.DataFrame) -> list[dict[str, float]]:
     """The mean error by the distance of the nearest training case, where there are enough rows."""
     error = (predictions["predicted"] / predictions["actual"] - 1).abs()
-    frame = pd.DataFrame({"row": predictions["row"], "MAPE": error})
-    lines = frame.groupby(predictions["distance"]).agg(
-        rows=("row", "nunique"), MAPE=("MAPE", "mean")
-    )
-    enough = lines[lines["rows"] >= MIN_SLICE_ROWS]
-    return (enough if len(enough) else lines.head(1)).reset_index().to_dict("records")
-
-
-def _factors(problem: Problem, bundle: Any, table: pd.DataFrame) -> Any:
-    """The factors of all rows, or None where the model has none."""
-    explained = bundle.explain(table)
-    return explained and pd.DataFrame(explained[1], table.index, list(problem.names))
+    groups = predictions.assign(MAPE=error).groupby("distance")
+    lines = groups.agg(rows=("row", "nunique"), MAPE=("MAPE", "mean")).reset_index()
+    enough = evaluate.large(lines)
+    return (enough if len(enough) else lines.head(1)).to_dict("records")
 
 
 def rounded(value: Any) -> Any:
     """Six significant digits, in which processors and thread counts agree."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [rounded(item) for item in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return json.loads(json.dumps(value), parse_float=lambda text: float(f"{float(text):.6g}"))

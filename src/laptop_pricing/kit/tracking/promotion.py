@@ -14,7 +14,7 @@ import pandas as pd
 from ..errors import ProjectError, StepFailed, UserError
 from ..files import checksum
 from ..modeling.bundle import METADATA_FILE, Bundle, load_bundle
-from ..modeling.card import model_card
+from ..modeling.evaluate import model_card
 from ..modeling.gate import Comparison, compare_on_holdout, objections
 from ..modeling.train import read_processed
 from ..process import RESULT, git, last_line, run_dvc
