@@ -1,4 +1,4 @@
-"""A hook of MkDocs: pages and tables that are made from the code when the site is built.
+"""A hook of MkDocs: pages that are made from the code when the site is built.
 
 The reference pages come from the commands, params.yaml, PROBLEM and the docstrings; the notebook
 pages from notebooks/.

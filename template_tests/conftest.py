@@ -88,16 +88,13 @@ def page(browser):
 # to be run, corrected and taken off this list; until then it proves nothing, and is shown so.
 NOT_PORTED = (
     "aws/test_stack.py",
-    "test_baked.py",
     "test_commands.py",
-    "test_cruft.py",
     "test_dagshub.py",
     "test_faults.py",
     "test_guide.py",
     "test_sharing.py",
     "test_story.py",
     "test_tutorial.py",
-    "test_workbench.py",
     "tracking/test_servers.py",
 )
 

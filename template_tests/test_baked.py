@@ -1,8 +1,12 @@
-"""New projects at work: as it is, each does its main job and passes its tests, on each storage."""
+"""New projects at work: as it is, each does its main job and passes its tests, on each storage.
+
+And after years: a newer kit takes the place of the older one, beside the team's own edits.
+"""
 
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,6 +20,7 @@ pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_home")]
 
 TOKEN = "token-of-ana"
 S3_SECRET = "hunter2"
+CONNECT = 'bike-fares connect dagshub "$DAGSHUB_REPOSITORY"'
 
 
 def passes_its_tests(project, **variables):
@@ -93,5 +98,47 @@ def test_on_dagshub(snapshot, tmp_path, laptop_csv):
         does_its_main_job(project, laptop_csv, **variables)
         said = check(project, "bike-fares", "track", **variables)
         assert "this result has its run already" in said and hub.address in said
+
+        clone = tmp_path / "ci"  # as the workflow that registers does it
+        check(tmp_path, "git", "clone", "-q", project, clone)
+        assert CONNECT in (clone / ".github/workflows/promote.yml").read_text("utf-8")
+        variables |= {"PYTHONPATH": str(clone / "src"), "DAGSHUB_REPOSITORY": "acme/bike-fares"}
+        said = check(clone, "bash", "-c", CONNECT, **variables, CI="true")
+        assert TOKEN not in said and check(clone, "git", "status", "--porcelain") == ""
+        check(clone, "dvc", "pull", **variables)
+        server = {"MLFLOW_TRACKING_URI": f"{hub.address}/acme/bike-fares.mlflow"}
+        server |= {"MLFLOW_TRACKING_USERNAME": "ana", "MLFLOW_TRACKING_PASSWORD": TOKEN}
+        said = check(clone, "bike-fares", "register", **variables, **server)
+        assert "version 1 of bike-fares: alias devl" in said
     assert run(project, "git", "grep", TOKEN, "HEAD").returncode == 1
     assert len(list((tmp_path / "hub" / "s3" / "dvc").rglob("*"))) > 20
+
+
+def test_a_newer_kit_replaces_the_folder_whole(snapshot, tmp_path):
+    """By no tool; what the team wrote outside of it stays, and goes on working."""
+    project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares"))
+    package = project / "src" / "bike_fares"
+    newer = tmp_path / "newer" / "bike_fares"
+    shutil.copytree(package, newer)
+    (newer / "kit" / "VERSION").write_text("1.1.0\n")
+    (newer / "kit" / "added.py").touch()
+    (newer / "kit" / "sharing" / "reproduce.py").unlink()
+    check(newer.parent, sys.executable, "-m", "bike_fares.kit.seal", PYTHONPATH=".")
+
+    problem = (package / "problem.py").read_text("utf-8")
+    assert 'item="laptop"' in problem
+    problem = problem.replace('item="laptop"', 'item="bike"')
+    (package / "problem.py").write_text(problem, encoding="utf-8")
+    (package / "kit" / "files.py").open("a").write("# ours\n")
+    assert re.search(
+        r"warning +kit: .*edited: files\.py",
+        run(project, "bike-fares", "doctor", **variables).stdout,
+    )
+
+    shutil.rmtree(package / "kit")
+    shutil.copytree(newer / "kit", package / "kit")
+    doctor = run(project, "bike-fares", "doctor", **variables).stdout
+    assert re.search(r"ok +kit: .*1\.1\.0", doctor), doctor
+    assert 'item="bike"' in (package / "problem.py").read_text("utf-8")
+    done = run(project, sys.executable, "-m", "pytest", "-q", "tests/test_problem.py", **variables)
+    assert done.returncode == 0, done.stdout[-2000:]

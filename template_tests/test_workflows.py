@@ -13,12 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dagshub_server
 import pytest
 import servers
 import sharing
 import yaml
-from baking import bake, check, ready, run
+from baking import bake, check, run
 from environments import ENVIRONMENTS, ROOT, environment
 from filelock import FileLock
 from sharing import commit, copy_of, first_team, keys_of, ok
@@ -68,7 +67,7 @@ RUN = {
     "pytest": FRESH,
     'pytest -m "not services"': "test_workflows.py::test_the_quick_tests",
     "pytest template_tests": "test_workflows.py::test_every_run_line_is_run_by_a_test",  # this run
-    CONNECT: "test_workflows.py::test_dagshub_is_connected_and_the_result_registered",
+    CONNECT: "test_baked.py::test_on_dagshub",
     "dvc pull": "test_workflows.py::test_a_pull_request_is_reported",
     "dvc repro": "test_workflows.py::test_a_pull_request_is_reported",
     REPORT: "test_workflows.py::test_a_pull_request_is_reported",
@@ -466,16 +465,13 @@ def runner(team, member, branch, **changes):
     return clone, variables | summary | changes
 
 
-def push_change(team, branch, message, share=True):
-    """A change of the alphas on a branch, trained and pushed; without its result unless shared."""
+def push_change(team, branch, message):
+    """A change of the alphas on a branch, without its result."""
     ok(team.ana, "git", "switch", "-q", "-c", branch)
     path = team.ana / "params.yaml"
     params = yaml.safe_load(path.read_text("utf-8"))
     params["model"]["alphas"] = [2.0, 20.0]
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
-    if share:
-        ok(team.ana, "dvc", "repro")
-        ok(team.ana, "dvc", "push")
     commit(team.ana, message)
     ok(team.ana, "git", "push", "-q", "origin", branch)
 
@@ -496,15 +492,17 @@ def stand_in_for_gh(team):
 URL = "https://github.example/acme/laptops/actions/runs/7"
 
 
-@pytest.mark.parametrize("trained", [True, False], ids=["trained", "not trained"])
-def test_a_pull_request_is_reported(team, trained):
+def test_a_pull_request_is_reported(team):
     """On a machine that has nothing but the clone and keys: the data and both models are pulled."""
-    push_change(team, "other-alphas", "Other alphas", trained)
+    push_change(team, "other-alphas", "Other alphas")
     clone, variables = runner(team, "ci", "other-alphas", BASE="devl", RUN_URL=URL)
     told = stand_in_for_gh(team)
     variables |= {"GH_TOKEN": "hunter2", "NUMBER": "12"}
-    for text in ("dvc pull", "dvc repro", REPORT, SUMMARY, COMMENT):
+    passes(clone, "dvc pull", variables)
+    passes(clone, COMMITTED, variables)
+    for text in ("dvc repro", REPORT, SUMMARY, COMMENT):
         passes(clone, text, variables)
+    assert bash(clone, COMMITTED, variables).returncode == 1  # its result was not shared
 
     report = (clone / "report.md").read_text("utf-8")
     assert "**Verdict: " in report and "| model.alphas | " in report
@@ -515,7 +513,6 @@ def test_a_pull_request_is_reported(team, trained):
     arguments, token, body = json.loads(told.read_text())
     assert arguments == "pr comment 12 --edit-last --create-if-none --body-file report.md".split()
     assert (token, body) == ("hunter2", report)
-    assert (bash(clone, COMMITTED, variables).returncode == 0) is trained
 
 
 def test_versions_follow_the_branches(team, tmp_path):
@@ -541,49 +538,3 @@ def test_versions_follow_the_branches(team, tmp_path):
         [f"| {alias}", "1"] for alias in ("devl", "stag", "prod")
     ]
     assert all(f" {head} |" in row for row in rows[2:])
-
-
-def test_dagshub_is_connected_and_the_result_registered(snapshot, tmp_path, own_home):
-    """Against the stand-in: the keys come from the token, and .dvc/config stays as committed."""
-    token = "token-of-ana"
-    answers = {"storage": "dagshub", "dagshub_owner": "acme"}
-    project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares", **answers))
-    connect, register = (
-        line(text).replace(NAME, "bike-fares") for text in (CONNECT, f"{NAME} register")
-    )
-    author = ("-c", "user.name=T", "-c", "user.email=t@example.org")
-    (tmp_path / "mlflow").mkdir()
-    with (
-        servers.mlflow_server(tmp_path / "mlflow") as mlflow,
-        dagshub_server.start(
-            tmp_path / "hub", token, "ana", "acme/bike-fares", mlflow=mlflow
-        ) as hub,
-    ):
-        variables |= {"DAGSHUB_CLIENT_HOST": hub.address, "DAGSHUB_USER_TOKEN": token}
-        variables |= {"DAGSHUB_CLIENT_TOKENS_CACHE": str(tmp_path / "tokens")}
-        variables |= {"AWS_EC2_METADATA_DISABLED": "true", "CI": "true"}
-        variables |= {"DAGSHUB_REPOSITORY": "acme/bike-fares"}
-        bash_line = ("bash", "-eo", "pipefail", "-c")
-        check(project, *bash_line, connect, **variables)
-        params = yaml.safe_load((project / "params.yaml").read_text("utf-8"))
-        params["train"] |= {"folds": 3, "seeds": [0]}
-        params["model"] |= {"inner_folds": 2, "alphas": [1.0, 10.0]}
-        (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        check(project, "bike-fares", "sample", tmp_path / "s.csv", "--rows", "400", **variables)
-        check(project, "bike-fares", "ingest", tmp_path / "s.csv", **variables)
-        check(project, "dvc", "repro", **variables)
-        check(project, "dvc", "push", **variables)
-        check(project, "git", "add", "-A")
-        check(project, "git", *author, "commit", "-qm", "the first model")
-
-        clone = tmp_path / "ci"
-        check(tmp_path, "git", "clone", "-q", project, clone)
-        variables |= {"PYTHONPATH": str(clone / "src")}
-        said = check(clone, *bash_line, connect, **variables)
-        assert token not in said
-        assert check(clone, "git", "status", "--porcelain") == ""
-        check(clone, *bash_line, line("dvc pull"), **variables)
-        server = {"MLFLOW_TRACKING_URI": f"{hub.address}/acme/bike-fares.mlflow"}
-        server |= {"MLFLOW_TRACKING_USERNAME": "ana", "MLFLOW_TRACKING_PASSWORD": token}
-        said = check(clone, *bash_line, register, **variables, **server)
-    assert "version 1 of bike-fares: alias devl" in said
