@@ -74,13 +74,12 @@ class Team:
         return project
 
 
-_COMMAND = "NAME_OF_COMMAND"
 _STYLE: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help=f"From a raw table to a served model.\n\nStart with: {_COMMAND} run",
+    help="From a raw table to a served model.",
     **_STYLE,
 )
 connect = typer.Typer(**_STYLE)
@@ -113,21 +112,16 @@ def make_cli(
 def named_command(problem: Problem) -> Any:
     """All commands as Click knows them, under the project's name and with its fields."""
     root = typer.main.get_command(app)
-    _name_command(root, problem.name)
-    quote_command = root.commands["quote"]  # type: ignore[attr-defined]
+    root.epilog = f"Start with: {problem.name} run"
+    commands: Any = root.commands  # type: ignore[attr-defined]
+    for command in (*commands.values(), *commands["connect"].commands.values()):
+        command.epilog = command.epilog and f"Example: {problem.name} {command.epilog}"
+    quote_command = commands["quote"]
     fields = "\n".join(f"  {c.name}: {c.description.lower()}, {c.rule}" for c in problem.features)
     told = " ".join(f"{name}={shlex.quote(text)}" for name, text in problem.example.items())
     quote_command.help += f"\n\n\b\nFields:\n{fields}"
     quote_command.epilog = f"Example: {problem.name} quote {told} --margin 0.2"
     return root
-
-
-def _name_command(command: Any, name: str) -> None:
-    for attribute in ("help", "epilog"):
-        text = getattr(command, attribute)
-        setattr(command, attribute, text and text.replace(_COMMAND, name))
-    for sub in getattr(command, "commands", {}).values():
-        _name_command(sub, name)
 
 
 def _run(command: Callable[[], object]) -> None:
@@ -152,10 +146,6 @@ def _fail(error: ProjectError, code: int) -> None:
     sys.exit(code)
 
 
-def _example(command: str) -> str:
-    return f"Example: {_COMMAND} {command}"
-
-
 def _output(team: Team, path: Path) -> Path:
     """`path` as one to write to, outside what the pipeline owns; of a link what it leads to."""
     owned: tuple[Path, ...] = ()
@@ -169,7 +159,7 @@ def _output(team: Team, path: Path) -> Path:
     return path.resolve() if leads_to_file else path
 
 
-@app.command(epilog=_example("run"))
+@app.command(epilog="run")
 def run(ctx: Context, sample: Sample = False) -> None:
     """Do the whole job, from the data to a tracked model.
 
@@ -204,7 +194,7 @@ def run(ctx: Context, sample: Sample = False) -> None:
         raise StepFailed("", "the model is there, but its run is not tracked")
 
 
-@app.command(epilog=_example("ingest https://example.org/data.csv"))
+@app.command(epilog="ingest https://example.org/data.csv")
 def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
     """Fetch the dataset, check it, and only then replace data/raw."""
     from .data.ingest import ingest
@@ -214,7 +204,7 @@ def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
     typer.echo(f"{short(project.raw)}: {found['rows']} rows, md5 {found['md5']}")
 
 
-@app.command(epilog=_example("preprocess"))
+@app.command(epilog="preprocess")
 def preprocess(ctx: Context) -> None:
     """Clean data/raw into data/processed. A step of dvc repro."""
     from .data.preprocess import preprocess
@@ -228,7 +218,7 @@ def preprocess(ctx: Context) -> None:
     warn(f"{text}: {n} kept" for text, n in found["doubts"].items() if n)
 
 
-@app.command(epilog=_example("train"))
+@app.command(epilog="train")
 def train(ctx: Context) -> None:
     """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
     from .modeling.train import train
@@ -238,7 +228,7 @@ def train(ctx: Context) -> None:
         typer.echo(f"{name:<5}{figure['mean']:,.{digits}f} ± {figure['sd']:,.{digits}f}")
 
 
-@app.command(epilog=_example("track"))
+@app.command(epilog="track")
 def track(ctx: Context) -> None:
     """Log the result as an MLflow run, once.
 
@@ -254,7 +244,7 @@ def track(ctx: Context) -> None:
         typer.echo(f"Look at it: {line}")
 
 
-@app.command(epilog=_example("reproduce HEAD~1"))
+@app.command(epilog="reproduce HEAD~1")
 def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
     """Run a commit's pipeline again, and compare with what it promises.
 
@@ -267,7 +257,7 @@ def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
     typer.echo(f"identical: {same}")
 
 
-@connect.command("s3", epilog=_example("connect s3 acme-data --profile acme"))
+@connect.command("s3", epilog="connect s3 acme-data --profile acme")
 def connect_s3(
     ctx: Context,
     bucket: Bucket,
@@ -290,7 +280,7 @@ def connect_s3(
     _connect(settings, project, dry_run)
 
 
-@connect.command("dagshub", epilog=_example("connect dagshub acme/project"))
+@connect.command("dagshub", epilog="connect dagshub acme/project")
 def connect_dagshub(ctx: Context, repository: Repository, dry_run: DryRun = False) -> None:
     """Keep data, models and experiments in a DagsHub repository.
 
@@ -320,7 +310,7 @@ def _connect(settings: Any, project: Project, dry_run: bool) -> None:
     typer.echo("Next: commit .dvc/config, then dvc push; or dvc pull")
 
 
-@app.command(epilog=_example("doctor --json"))
+@app.command(epilog="doctor --json")
 def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
     """Check every link of the chain, from Python to storage and servers.
 
@@ -348,7 +338,7 @@ def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
         sys.exit(1)
 
 
-@app.command(epilog=_example("dataset"))
+@app.command(epilog="dataset")
 def dataset(ctx: Context) -> None:
     """Register the current dataset for the branch one is on.
 
@@ -362,7 +352,7 @@ def dataset(ctx: Context) -> None:
     typer.echo(f"{said}: md5 {entry.md5} for branch {entry.branch}, run {entry.run_id}")
 
 
-@app.command(epilog=_example("register"))
+@app.command(epilog="register")
 def register(ctx: Context) -> None:
     """Make the committed result a version of the registered model, with the alias devl.
 
@@ -376,7 +366,7 @@ def register(ctx: Context) -> None:
     _print_holders(project)
 
 
-@app.command(epilog=_example("promote --to stag"))
+@app.command(epilog="promote --to stag")
 def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -> None:
     """Let stag or prod mean a version that passes the gate.
 
@@ -400,7 +390,7 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
     _print_holders(project)
 
 
-@app.command(epilog=_example("versions"))
+@app.command(epilog="versions")
 def versions(ctx: Context) -> None:
     """Say which version each alias means, as a table in Markdown."""
     _print_holders(ctx.obj.open())
@@ -414,7 +404,7 @@ def _print_holders(project: Project) -> None:
         typer.echo(f"| {h.alias} | {h.version} | {h.MAPE} | {h.commit[:7]} | {h.data_md5[:7]} |")
 
 
-@app.command(epilog=_example("report --base stag -o report.md"))
+@app.command(epilog="report --base stag -o report.md")
 def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
     """Write what a reviewer wants to know: data, params, the model against the base's.
 
@@ -427,7 +417,7 @@ def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "")
     warn(found.objections)
 
 
-@app.command(epilog=_example("predict cases.csv -o predicted.csv"))
+@app.command(epilog="predict cases.csv -o predicted.csv")
 def predict(ctx: Context, source: In, output: Out) -> None:
     """Predict the rows of a file.
 
@@ -442,7 +432,7 @@ def predict(ctx: Context, source: In, output: Out) -> None:
     typer.echo(f"{output}: {len(predictions)} {problem.items}, {middle} {problem.target.unit}")
 
 
-@app.command(epilog=_example("sample sample.csv --rows 1000"))
+@app.command(epilog="sample sample.csv --rows 1000")
 def sample(ctx: Context, output: Target, rows: Rows = 1000, seed: Seed = None) -> None:
     """Write synthetic rows, to try things out.
 
@@ -509,7 +499,7 @@ def _hint(problem: Problem, failure: Failure, cells: dict[str, str]) -> str:
     return f"{failure}; did you mean {folded[near[0]]}?" if near else str(failure)
 
 
-@app.command(epilog=_example("serve --port 8000"))
+@app.command(epilog="serve --port 8000")
 def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Model = None) -> None:
     """Answer quotes over HTTP: the REST API.
 
@@ -526,7 +516,7 @@ def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Mode
     run_server(app, origin, open_port(host, port))
 
 
-@app.command(epilog=_example("form --api http://127.0.0.1:8000"))
+@app.command(epilog="form --api http://127.0.0.1:8000")
 def form(
     ctx: Context, api: Api = "http://127.0.0.1:8000", host: Host = "127.0.0.1", port: Port = 8501
 ) -> None:

@@ -171,7 +171,7 @@ HOSTILE_LISTS = {
     "a surrogate in a list": (f"[{_with(brand=chr(0xD800))}]", BODY),
     "bad rows": (json.dumps([ROW | {"brand": "x" * 500}] * MAX_ROWS), ["body", 0, "brand"]),
     "bad cells": (json.dumps([{}] * MAX_ROWS), ["body", 0, "brand"]),
-    "too many": (json.dumps([0] * (MAX_ROWS + 1)), None),
+    "too many": (json.dumps([0] * (MAX_ROWS + 1)), BODY),
     "too long a list": ("[" + " " * MAX_BODY + "]", None),
 }
 CASES = [("/v1/quote", *case) for case in HOSTILE.values()]
