@@ -94,7 +94,6 @@ NOT_PORTED = (
     "test_dagshub.py",
     "test_faults.py",
     "test_guide.py",
-    "test_sharing.py",
     "test_story.py",
     "test_tutorial.py",
     "test_workbench.py",
