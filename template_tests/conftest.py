@@ -90,7 +90,6 @@ NOT_PORTED = (
     "test_baked.py",
     "test_commands.py",
     "test_cruft.py",
-    "test_dagshub.py",
     "test_faults.py",
     "test_guide.py",
     "test_story.py",
