@@ -15,8 +15,6 @@ import servers
 from environments import ROOT, environment
 
 ADMIN, WRITER, READER = "admin", "writer", "reader"
-SERVERS = ("2.7.1", "2.22.5", "locked")
-CLIENTS = ("locked", "2.22.5")
 
 
 def locked(*names):
@@ -34,18 +32,22 @@ def server_environment(version):
     if version == "locked":
         (pin,) = locked("mlflow")
         return environment("mlflow-locked", [pin.replace("mlflow==", "mlflow[auth]==")])
-    return environment(f"mlflow-{version}", [f"mlflow[auth]=={version}", "sqlalchemy<2.1"])
+    return _both(version)
 
 
 def client_python(version):
     """The Python of an environment that holds this package and a version of the client."""
-    if version == "locked":
-        return sys.executable
+    return sys.executable if version == "locked" else str(_both(version) / "python")
+
+
+def _both(version):
+    """One environment for a server and a client, which saves minutes where it is made."""
     same = locked("dvc", "dvc-s3", "numpy", "pandas", "scikit-learn", "skops")
     declared = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     mine = [f"-e {ROOT}", f"# pyproject.toml is {declared}"]
-    requirements = [*mine, f"mlflow=={version}", "sqlalchemy<2.1", *same]
-    return str(environment(f"client-{version}", requirements) / "python")
+    return environment(
+        f"mlflow-{version}", [*mine, f"mlflow[auth]=={version}", "sqlalchemy<2.1", *same]
+    )
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Server:
     Attributes
     ----------
     version : str
-        One of ``SERVERS``.
+        Such as "2.7.1", or "locked".
     address : str
         ``http://127.0.0.1:PORT``.
     passwords : dict

@@ -141,7 +141,7 @@ class Team:
             ok(clone, "git", "config", name, value)
         return clone
 
-    def connect(self, member, **keys):
+    def connect(self, member):
         """Connect a clone as a member does."""
         clone = self.folder / member
         if not self.endpoint:
@@ -149,12 +149,8 @@ class Team:
             ok(clone, "dvc", "remote", "add", "-f", "-d", "storage", store)
             ok(clone, "dvc", "remote", "modify", "storage", "verify", "true")
             return
-        ok(clone, *self.connecting(), **(keys_of(member) | keys))
-
-    def connecting(self):
-        """The command that connects to S3."""
-        command = (sys.executable, "-m", "laptop_pricing", "connect", "s3", self.bucket)
-        return (*command, "--endpoint-url", self.endpoint)
+        connect = ("connect", "s3", self.bucket, "--endpoint-url", self.endpoint)
+        laptop_pricing(clone, *connect, run=ok, **keys_of(member))
 
     def objects(self):
         """What the storage holds, by name; a folder's own object, its listing, ends in ``.dir``."""
@@ -236,19 +232,8 @@ def status(clone):
 def new_data(clone, seed):
     """Ingest another sample. Its prices are in the range that params.yaml expects."""
     path = clone.parent / f"sample-{seed}.csv"
-    ok(
-        clone,
-        sys.executable,
-        "-m",
-        "laptop_pricing",
-        "sample",
-        path,
-        "--rows",
-        ROWS,
-        "--seed",
-        seed,
-    )
-    ok(clone, sys.executable, "-m", "laptop_pricing", "ingest", path)
+    laptop_pricing(clone, "sample", path, "--rows", ROWS, "--seed", seed, run=ok)
+    laptop_pricing(clone, "ingest", path, run=ok)
 
 
 @functools.cache

@@ -11,9 +11,7 @@ import pytest
 from environments import environment
 from s3_gateway import gateway_to
 from servers import free_port, running
-from stack_template import GIVEN, PROVIDER, REGION, STACK, resources
-
-ADMIN_KEY = {"aws_access_key_id": "admin", "aws_secret_access_key": "hunter2"}
+from stack_template import ADMIN_KEY, GIVEN, PROVIDER, REGION, STACK, resources
 
 
 @pytest.fixture(scope="session")
@@ -22,29 +20,31 @@ def tools():
     return environment("aws", Path(__file__).with_name("requirements.txt"))
 
 
+@contextlib.contextmanager
+def _own_settings(folder):
+    """The developer's own credentials and settings stay out."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "DVC_", "MLFLOW_", "DAGSHUB_")):
+                patch.delenv(name)
+        for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+            patch.setenv(name, str(folder / "none"))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        patch.setattr("boto3.DEFAULT_SESSION", None)  # it remembers credentials
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _own_settings_of_the_session(tmp_path_factory):
-    """The same for what is made once, before the first test."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        _forget_settings(monkeypatch, tmp_path_factory.mktemp("home"))
+def _for_what_is_made_once(tmp_path_factory):
+    with _own_settings(tmp_path_factory.mktemp("home")):
         yield
 
 
 @pytest.fixture(autouse=True)
-def _own_settings(monkeypatch, tmp_path):
-    """The developer's own credentials and settings stay out of the tests."""
-    _forget_settings(monkeypatch, tmp_path)
-
-
-def _forget_settings(monkeypatch, folder):
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "DVC_", "MLFLOW_", "DAGSHUB_")):
-            monkeypatch.delenv(name)
-    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
-        monkeypatch.setenv(name, str(folder / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it remembers credentials
+def _for_each_test(tmp_path):
+    with _own_settings(tmp_path):
+        yield
 
 
 @contextlib.contextmanager
@@ -104,23 +104,13 @@ def outputs(admin, declared):
 
 
 def _make_what_moto_leaves_out(declared, s3, iam):
-    """Its CloudFormation makes no groups, providers and bucket settings. Its S3 and IAM do.
+    """Its CloudFormation makes no groups, providers and versioning. Its S3 and IAM do.
 
     The bucket's policy is not among them: moto ignores conditions and would refuse everything.
     """
     bucket = declared["Bucket"]["Properties"]
-    name = bucket["BucketName"]
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=bucket["VersioningConfiguration"])
-    s3.put_public_access_block(
-        Bucket=name,
-        PublicAccessBlockConfiguration=bucket["PublicAccessBlockConfiguration"],
-    )
-    s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=bucket["OwnershipControls"])
-    rules = [
-        {"ID": rule["Id"], "Filter": {"Prefix": ""}, **{k: v for k, v in rule.items() if k != "Id"}}
-        for rule in bucket["LifecycleConfiguration"]["Rules"]
-    ]
-    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+    versioning = bucket["VersioningConfiguration"]
+    s3.put_bucket_versioning(Bucket=bucket["BucketName"], VersioningConfiguration=versioning)
 
     provider = declared["GitHub"]["Properties"]
     made = iam.create_open_id_connect_provider(

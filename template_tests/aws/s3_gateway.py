@@ -74,7 +74,7 @@ def gateway_to(server):
         thread.join(5)
 
 
-def asked(method, path, body=b"", copy_source=None):
+def asked(method, path, body):
     """The (action, resource, prefix) triples that S3 checks for a request."""
     url = urllib.parse.urlsplit(path)
     query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
@@ -85,11 +85,7 @@ def asked(method, path, body=b"", copy_source=None):
             keys = re.findall(r"<Key>(.*?)</Key>", body.decode())
             return [("s3:DeleteObject", f"{arn}/{name}", None) for name in keys]
         return [(_bucket_action(method, query), arn, query.get("prefix"))]
-    triples = [(_object_action(method, query), f"{arn}/{key}", None)]
-    if copy_source:
-        source = urllib.parse.unquote(copy_source).lstrip("/")
-        triples.append(("s3:GetObject", f"arn:aws:s3:::{source}", None))
-    return triples
+    return [(_object_action(method, query), f"{arn}/{key}", None)]
 
 
 _LISTS = {"list-type", "prefix", "delimiter", "max-keys", "continuation-token", "encoding-type"}
@@ -99,10 +95,6 @@ _LISTS |= {"start-after", "fetch-owner", "marker"}
 def _bucket_action(method, query):
     if method == "HEAD" or (method == "GET" and query.keys() <= _LISTS):
         return "s3:ListBucket"
-    if method == "GET" and query.keys() == {"location"}:
-        return "s3:GetBucketLocation"
-    if method == "GET" and "versions" in query:
-        return "s3:ListBucketVersions"
     return f"s3:Other ({method} {sorted(query)})"
 
 
@@ -111,15 +103,12 @@ def _object_action(method, query):
     simple = {
         ("GET", ""): "s3:GetObject",
         ("HEAD", ""): "s3:GetObject",
-        ("GET", "versionId"): "s3:GetObjectVersion",
-        ("HEAD", "versionId"): "s3:GetObjectVersion",
         ("PUT", ""): "s3:PutObject",
         ("PUT", "uploadId"): "s3:PutObject",
         ("POST", "uploads"): "s3:PutObject",
         ("POST", "uploadId"): "s3:PutObject",
         ("DELETE", ""): "s3:DeleteObject",
         ("DELETE", "uploadId"): "s3:AbortMultipartUpload",
-        ("DELETE", "versionId"): "s3:DeleteObjectVersion",
     }
     return simple.get((method, ",".join(query)), f"s3:Other ({method} {sorted(query)})")
 
@@ -131,8 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         found = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization", ""))
         key_id = found[1] if found else None
-        copy_source = self.headers.get("x-amz-copy-source")
-        wanted = asked(self.command, self.path, body, copy_source)
+        wanted = asked(self.command, self.path, body)
         if not wanted or not self.server.gateway.judge(key_id, wanted):
             return self._refuse()
         status, headers, content = self._forward(body)

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 STACK = ROOT / "references" / "aws" / "stack.yaml"
 GIVEN = {"BucketName": "my-laptops", "GitHubRepository": "octo@12/laptops@345"}
 REGION = "us-east-1"
+ADMIN_KEY = {"aws_access_key_id": "admin", "aws_secret_access_key": "hunter2"}
 ACCOUNT = "123456789012"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
 

@@ -39,6 +39,8 @@ def open_client(project: Project, failure: str, remedy: str) -> Iterator[Any]:
         from sqlalchemy.exc import SQLAlchemyError
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        # MLflow 2 does not read the variable itself.
+        logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
         try:
             if uri == project.local_tracking_uri:
                 _make_database(project.root / "mlflow.db")
