@@ -95,7 +95,6 @@ NOT_PORTED = (
     "tracking/test_servers.py",
 )
 NOT_SEEN_GREEN = (
-    "test_a_newer_kit_replaces_the_folder_and_the_projects_own_edits_stay",
     "test_on_a_full_disk_it_says_so",
 )
 

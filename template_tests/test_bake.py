@@ -245,30 +245,3 @@ def test_a_template_that_is_not_whole_says_so(snapshot, tmp_path):
     done = run(tmp_path, "cookiecutter", broken, "--no-input", "-o", "out")
     assert done.returncode == 1 and "not whole: dvc.yaml is missing" in done.stderr
     assert not (tmp_path / "out" / "my-project").exists()
-
-
-def test_a_newer_kit_replaces_the_folder_and_the_projects_own_edits_stay(snapshot, tmp_path):
-    """Without a tool; an edit of the kit itself is named before, and gone afterwards."""
-    project = bake(snapshot, tmp_path, project_name="Bike fares")
-    package, newer = project / "src" / "bike_fares", tmp_path / "newer"
-    shutil.copytree(ROOT / "src" / "laptop_pricing", newer / "src" / "laptop_pricing")
-    (newer / "src" / "laptop_pricing" / "kit" / "VERSION").write_text("99.0\n", encoding="utf-8")
-    seal = (sys.executable, "-m", "laptop_pricing.kit.seal")
-    check(newer, *seal, PYTHONPATH=str(newer / "src"))
-    own = {package / "problem.py": "# ours\n", project / "params.yaml": "# ours\n"}
-    for path, text in own.items():
-        own[path] = path.read_text("utf-8") + text
-        path.write_text(own[path], encoding="utf-8")
-    with open(package / "kit" / "files.py", "a", encoding="utf-8") as file:
-        file.write("# not ours to edit\n")
-
-    def said_of_the_kit():
-        done = run(project, sys.executable, "-m", "bike_fares", "doctor", PYTHONPATH="src")
-        return done.stdout
-
-    assert "edited: files.py" in said_of_the_kit()
-    shutil.rmtree(package / "kit")
-    shutil.copytree(newer / "src" / "laptop_pricing" / "kit", package / "kit")
-    said = said_of_the_kit()
-    assert "99.0" in said and "edited" not in said
-    assert all(path.read_text("utf-8") == text for path, text in own.items())
