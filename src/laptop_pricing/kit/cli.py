@@ -515,15 +515,14 @@ def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Mode
 
     Asks for a key where the environment or .env sets one; see docs/api.md.
     """
-    from .serving.server import build_app, open_port, run_server
+    from .serving.server import build_app, run_server
 
     team, project = ctx.obj, None
     with contextlib.nullcontext() if model is None else contextlib.suppress(UserError):
         project = team.open()  # a container has the bundle alone
-    app, origin = build_app(
-        team.problem, model or project.models, project, team.trusted, team.add_routes
-    )
-    run_server(app, origin, open_port(host, port))
+    wanted = model or project.models
+    app = build_app(team.problem, wanted, project, team.trusted, team.add_routes)
+    run_server(app, host, port)
 
 
 @app.command(epilog=_example("form --api http://127.0.0.1:8000"))

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import socket
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.predict import predict_file
 from laptop_pricing.kit.modeling.quote import quote_rows
-from laptop_pricing.kit.serving import api, server
+from laptop_pricing.kit.serving import api
 
 PAGE = Path(api.__file__).with_name("page.py")
 KEY = "a key, with a ç"
@@ -32,9 +33,8 @@ def address_of(trained):
     def give(problem):
         if problem.name not in addresses:
             bundle = load_bundle(trained(problem).models, problem)
-            app, listening = api.create_app(problem, bundle, "m", key=KEY), server.open_port(
-                "127.0.0.1", 0
-            )
+            app = api.create_app(problem, bundle, "m", key=KEY)
+            listening = socket.create_server(("127.0.0.1", 0))
             one = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
             thread = threading.Thread(target=one.run, kwargs={"sockets": [listening]})
             thread.start()

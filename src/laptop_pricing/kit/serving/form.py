@@ -47,7 +47,7 @@ class Form:
         self.texts |= {name: self.translate(text) for name, text in names.items()}
 
     def show(self) -> None:
-        st.header(_capital(self.say("title")), anchor=False)
+        st.header(self.say("title"), anchor=False)
         one, many = st.tabs([self.say("one"), self.say("many")])
         with one:
             left, right = st.columns([3, 2], gap="large")  # below each other on a phone
@@ -75,10 +75,8 @@ class Form:
         # Streamlit knows an option by its text: in another language it is another widget, which
         # begins with what was asked last.
         key = f"field {column.name} {LANGUAGES[self.language]}"
-        choices = [_number(level) for level in column.levels] or column.allowed
-        texts: dict[Any, str] = {choice: self.spell(choice) for choice in choices}
-        if column.kind == "flag":
-            texts = {True: self.say("yes"), False: self.say("no")}
+        choices: Any = column.levels if column.numeric else column.allowed or (True, False)
+        texts = {choice: self.spell(choice) for choice in choices}
         if column.default is not None:
             texts = {"": self.say("unknown", value=self.spell(column.default))} | texts
         last = st.session_state.get("told", {}).get(column.name, "" if "" in texts else None)
@@ -110,7 +108,7 @@ class Form:
             return
         for text in answer["warnings"]:
             st.warning(_plain(self.say("doubtful", text=self.translate(text))))
-        st.metric(_capital(self.texts["target"]), self.amount(answer["prediction"]))
+        st.metric(self.say("answer"), self.amount(answer["prediction"]))
         low, high = (_plain(self.amount(answer["interval"][end])) for end in ("low", "high"))
         share, error = answer["interval"]["coverage"], answer["typical_error"]
         st.markdown(self.say("interval", share=share, low=low, high=high))
@@ -126,30 +124,16 @@ class Form:
 
     def show_factors(self, told: dict[str, Any], factors: dict[str, float]) -> None:
         """One bar per field that moved it by half a percent or more, the longest first."""
-        import altair as alt
-
-        rows: list[dict[str, Any]] = []
+        bars = {}
         for column in self.columns:
             effect, cell = factors[column.name] - 1, told.get(column.name, "")
             value = self.spell(column.default if cell == "" else cell)
-            field = f"{self.named(column).split(',')[0]}: {value} {self.translate(column.unit)}"
+            name = f"{self.named(column).split(',')[0]}: {value} {self.translate(column.unit)}"
             if abs(effect) >= 0.005:
-                rows.append({"field": field, "effect": effect})
-        rows.sort(key=lambda row: -abs(row["effect"]))
-        axis = alt.Axis(title=None, labelLimit=190, domain=False, ticks=False)
-        bars = alt.Chart(alt.Data(values=rows), height=alt.Step(26)).encode(
-            x=alt.X("effect:Q", axis=None, scale=alt.Scale(padding=45)),
-            y=alt.Y("field:N", sort=None, axis=axis),
-        )
-        up = "datum.effect > 0"
-        color = alt.condition(up, alt.value("#2e7d5b"), alt.value("#c4572e"))
-        side: dict[str, Any] = {
-            "align": alt.expr(f"{up} ? 'left' : 'right'"),
-            "dx": alt.expr(f"{up} ? 4 : -4"),
-        }
-        texts = bars.mark_text(**side).encode(text=alt.Text("effect:Q", format="+.0%"))
+                bars[f"{effect:+.0%} {name}"] = effect
+        table = pd.DataFrame({"effect": bars}).sort_values("effect", key=abs, ascending=False)
         st.markdown(f"**{self.say('why')}**")
-        st.altair_chart(bars.mark_bar().encode(color=color) + texts, width="stretch")
+        st.bar_chart(table, horizontal=True, sort=False, x_label="", y_label="")
 
     def show_batch(self) -> None:
         """A file to be predicted, the predictions, and what is wrong with which line."""
@@ -174,9 +158,8 @@ class Form:
             told = {row: "; ".join(map(self.tell, lines)) for row, lines in failures.items()}
             table = table.join(pd.Series(told, name="error"), how="outer")
             # A spreadsheet counts lines from 1, the header included.
-            texts = [self.say("line", line=row + 2, text=told[row]) for row in sorted(told)]
-            more = [self.say("more", count=len(texts) - SHOWN)] if len(texts) > SHOWN else []
-            st.error("\n".join([*(f"- {_plain(text)}" for text in texts[:SHOWN]), "", *more]))
+            texts = [self.say("line", line=row + 2, text=told[row]) for row in [*told][:SHOWN]]
+            st.error("\n".join(f"- {_plain(text)}" for text in texts))
         rest = given.drop(columns=[*table, "error"], errors="ignore")
         csv = escape_formulas(rest.join(table)).to_csv(index=False, lineterminator="\n").encode()
         st.download_button(self.say("download"), csv, "predicted.csv", on_click="ignore")
@@ -192,24 +175,20 @@ class Form:
                 given, text = read_rows(path, wanted)
             except UserError as error:
                 raise UserError("", str(error).replace(str(path), name)) from None
-        rows = text.to_dict("records")
+        rows, left = text.to_dict("records"), list(range(len(text)))
         answers: dict[int, Any] = {}
         failures: dict[int, list[Any]] = {}
-        for start in range(0, len(rows), MAX_ROWS):
-            left = dict(enumerate(rows[start : start + MAX_ROWS], start))
-            while left:
-                found, numbers = self.call("/v1/quotes", list(left.values())), list(left)
-                if isinstance(found, list):
-                    ends = [
-                        (a["prediction"], a["interval"]["low"], a["interval"]["high"])
-                        for a in found
-                    ]
-                    answers |= dict(zip(numbers, ends))
-                    break
-                for line in found["detail"]:
-                    row = numbers[line["loc"][1]]
-                    failures.setdefault(row, []).append(line)
-                    left.pop(row, None)
+        while left:
+            asked = left[:MAX_ROWS]
+            answer = self.call("/v1/quotes", [rows[row] for row in asked])
+            if isinstance(answer, list):
+                for row, quote in zip(asked, answer):
+                    ends = quote["interval"]
+                    answers[row] = (quote["prediction"], ends["low"], ends["high"])
+            else:
+                for line in answer["detail"]:
+                    failures.setdefault(asked[line["loc"][1]], []).append(line)
+            left = [row for row in left if row not in answers and row not in failures]
         return given, answers, failures
 
     def call(self, path: str, content: Any = None) -> Any:
@@ -223,8 +202,6 @@ class Form:
                 return answer.json()
         except requests.RequestException:
             raise StepFailed("", self.say("down")) from None
-        if answer.status_code == 401:
-            raise StepFailed("", self.say("key"))
         raise StepFailed("", self.say("refused", status=f"{answer.status_code} {answer.reason}"))
 
     def say(self, key: str, **values: Any) -> str:
@@ -242,7 +219,7 @@ class Form:
     def spell(self, value: Any) -> str:
         if isinstance(value, bool):
             return self.say("yes" if value else "no")
-        return self.translate(value) if isinstance(value, str) else str(_number(value))
+        return self.translate(value) if isinstance(value, str) else f"{value:.15g}"
 
     def tell(self, line: dict[str, Any]) -> str:
         """An error of the API's, in one sentence."""
@@ -253,32 +230,24 @@ class Form:
         column = next((column for column in self.columns if column.name == field), None)
         if column is None:
             return f"{field}: {line['msg']}"
+        label = self.label(column)
         if line["type"] == "missing" or found in ("", None):
-            return self.say("missing", label=self.label(column))
-        rule = self.rule(column)
-        return self.say("wrong", label=self.label(column), found=repr(found), rule=rule)
+            return self.say("missing", label=label)
+        return self.say("wrong", label=label, found=repr(found), rule=self.rule(column))
 
     def rule(self, column: Column) -> str:
         """What a column may hold, in words."""
         if not column.numeric:
             values = map(self.spell, column.allowed or (True, False))
             return self.say("one of", values=", ".join(values))
-        low, high, unit = _number(column.low), _number(column.high), self.translate(column.unit)
-        return self.say("between", low=low, high=high, unit=unit and f" {unit}")
+        low, high = self.spell(column.low), self.spell(column.high)
+        return self.say("between", low=low, high=high, unit=self.translate(column.unit)).rstrip()
 
     def amount(self, value: float) -> str:
         """An amount of the target, as the language writes it: EUR 1,500, but 5.00 points."""
         unit, digits = self.translate(self.model["unit"]), f"{value:,.{0 if value >= 100 else 2}f}"
         digits = digits if self.language else digits.translate(str.maketrans(",.", ".,"))
         return "\N{NO-BREAK SPACE}".join((unit, digits) if unit.isupper() else (digits, unit))
-
-
-def _number(value: float) -> Any:
-    return int(value) if value == int(value) else value
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _plain(text: str) -> str:
