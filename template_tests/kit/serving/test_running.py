@@ -106,7 +106,7 @@ def test_a_port_that_is_taken_is_said(project, tmp_path):
         command = [sys.executable, "-m", "laptop_pricing", "serve", "--port", port]
         command += ["--model", str(project.models)]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode != 0 and "Traceback" not in done.stderr
     assert "address already in use" in done.stderr and port in done.stderr
 
 
