@@ -1,7 +1,7 @@
 """What AWS Lambda calls: ``handler``."""
 
 from .__main__ import add_routes
-from .kit.serving.aws import make_handler
+from .kit.serving.server import make_handler
 from .problem import PROBLEM
 
 handler = make_handler(PROBLEM, add_routes=add_routes)

@@ -510,10 +510,9 @@ def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Mode
     team, project = ctx.obj, None
     with contextlib.nullcontext() if model is None else contextlib.suppress(UserError):
         project = team.open()  # a container has the bundle alone
-    app, origin = build_app(
-        team.problem, model or project.models, project, team.trusted, team.add_routes
-    )
-    run_server(app, origin, open_port(host, port))
+    wanted = model or project.models
+    app = build_app(team.problem, wanted, project, team.trusted, team.add_routes)
+    run_server(app, open_port(host, port))
 
 
 @app.command(epilog="form --api http://127.0.0.1:8000")

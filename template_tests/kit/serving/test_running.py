@@ -21,8 +21,7 @@ from laptop_pricing.course import add_routes
 from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.predict import output_columns, predict_file
-from laptop_pricing.kit.serving.aws import make_handler
-from laptop_pricing.kit.serving.server import build_app, open_port
+from laptop_pricing.kit.serving.server import build_app, make_handler, open_port
 
 KEY = "hunter2"
 HEAVY = {"pandas", "sklearn", "scipy", "mlflow", "dagshub", "dvc", "matplotlib", "pyarrow"}
@@ -109,10 +108,10 @@ def test_a_port_that_is_taken_is_the_users_mistake():
 @pytest.mark.parametrize(
     "model, told",
     [
-        ("models:/name", "expected a folder, or models:/NAME@ALIAS"),
-        ("models:/a/b@prod", "expected a folder, or models:/NAME@ALIAS"),
-        ("models:/a@b@c", "expected a folder, or models:/NAME@ALIAS"),
-        ("models:/name@prod", "which registry is meant"),
+        ("models:/name", "within a project, models:/NAME@ALIAS"),
+        ("models:/a/b@prod", "within a project, models:/NAME@ALIAS"),
+        ("models:/a@b@c", "within a project, models:/NAME@ALIAS"),
+        ("models:/name@prod", "within a project"),
         ("nowhere", "no such file"),
     ],
 )
@@ -220,7 +219,7 @@ def test_lambda_asks_for_the_key_and_reads_base64(handler):
 def test_defect_1_one_case_has_one_prediction_everywhere(project, handler, expected, tmp_path):
     pd.DataFrame([EXAMPLE]).to_csv(tmp_path / "in.csv", index=False)
     predictions, _ = predict_file(project, tmp_path / "in.csv", tmp_path / "out.csv")
-    api = TestClient(build_app(LAPTOPS, project.models)[0], headers={"X-API-Key": KEY})
+    api = TestClient(build_app(LAPTOPS, project.models), headers={"X-API-Key": KEY})
     event = gateway_2("/v1/quote", json.dumps(EXAMPLE))
     assert predictions[output_columns(LAPTOPS)[0]].item() == expected
     assert api.post("/v1/quote", json=EXAMPLE).json()["prediction"] == expected

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from secrets import compare_digest
 from typing import Annotated, Any, Optional, get_type_hints
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
@@ -85,16 +85,21 @@ def create_app(
     """
     md5 = bundle.metadata["data_md5"]
     model = ModelId(name=problem.name, version=version, sha256=bundle.sha256, data_md5=md5)
-    case: Any = case_model(problem)
-    example = problem.read_row(problem.example)[0]
-    texts = {"typed values": example, "as a person types it": problem.example}
-    one: Any = Annotated[case, Body(openapi_examples={n: {"value": v} for n, v in texts.items()})]
-    length = Field(min_length=1, max_length=MAX_ROWS, examples=[[example]])
-    many: Any = Annotated[list[case], length]
+    one: Any = case_model(problem)
+    many: Any = Annotated[list[one], Field(min_length=1, max_length=MAX_ROWS)]
     query = Annotated[Wanted, Query()]
 
-    app = _empty_app(problem, key)
-    app.state.problem, app.state.bundle, app.state.version = problem, bundle, version
+    app = FastAPI(
+        title=problem.name,
+        description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
+        version="1",
+        dependencies=[Depends(Key(key))],
+        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
+    )
+    app.state.bundle, app.state.version, app.state.origin = bundle, version, origin
+    app.router.route_class = Direct
+    app.add_exception_handler(RequestValidationError, _refuse)
+    app.add_route("/healthz", _health)
 
     def answer(cases: list[Any], wanted: Wanted) -> list[QuoteAnswer]:
         rows = [vars(case) for case in cases]
@@ -129,29 +134,8 @@ def create_app(
 
     @app.get("/v1/schema", summary="The fields, for forms")
     async def schema() -> SchemaAnswer:
-        return SchemaAnswer(**dict(vars(problem), example=example))
+        return SchemaAnswer(**vars(problem))
 
-    return app
-
-
-def _empty_app(problem: Problem, key: Optional[str]) -> FastAPI:
-    app = FastAPI(
-        title=problem.name,
-        description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
-        version="1",
-        redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
-        dependencies=[Depends(Key(key))],
-        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
-    )
-    app.router.route_class = Direct
-    app.add_exception_handler(RequestValidationError, _refuse)
-
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    summary = "Whether the server is up; asks for no key"
-    app.router.routes.append(APIRoute("/healthz", health, summary=summary))
     return app
 
 
@@ -171,6 +155,11 @@ async def _read(request: Request) -> bytearray:
         if len(content) > MAX_BODY:
             raise HTTPException(413, f"found more than {MAX_BODY:,} bytes; send fewer")
     return content
+
+
+async def _health(request: Request) -> Response:
+    """Whether the server is up: a plain route, which asks for no key."""
+    return Response('{"status":"ok"}', media_type=_JSON)
 
 
 async def _refuse(request: Request, error: Any) -> Response:

@@ -28,9 +28,10 @@ def case_model(problem: Problem) -> type[BaseModel]:
 
     rules: Any = {"check_rules": model_validator(mode="after")(check)}
     fields: dict[str, Any] = {column.name: _field(column) for column in problem.features}
+    examples: Any = {"examples": [problem.read_row(problem.example)[0]]}
     return create_model(
         "".join(filter(str.isalnum, problem.item.title())),
-        __config__=ConfigDict(extra="forbid", protected_namespaces=()),
+        __config__=ConfigDict(extra="forbid", protected_namespaces=(), json_schema_extra=examples),
         __validators__=rules,
         **fields,
     )
@@ -115,7 +116,7 @@ class SchemaAnswer(BaseModel):
     items: str
     features: tuple[Column, ...]
     target: Column
-    example: dict[str, Any]
+    example: dict[str, str] = Field(description="One case, as a person types it.")
     words: dict[str, str] = Field(description="Translations, by a column's name or by the text.")
 
 

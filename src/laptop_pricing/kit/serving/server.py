@@ -1,4 +1,4 @@
-"""A bundle and a free port -> a running server; and the web form's."""
+"""A bundle -> a running server, or the same on AWS Lambda; and the web form's server."""
 
 import logging
 import os
@@ -6,8 +6,9 @@ import re
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from fastapi import FastAPI
 
@@ -18,6 +19,8 @@ from ..problem import Problem
 from ..project import Project
 from .api import create_app
 
+log = logging.getLogger("uvicorn.error")
+
 
 def build_app(
     problem: Problem,
@@ -25,34 +28,36 @@ def build_app(
     project: Optional[Project] = None,
     trusted: Sequence[str] = (),
     add_routes: Optional[Callable[[FastAPI], None]] = None,
-) -> tuple[FastAPI, str]:
-    """The application for a folder or ``models:/NAME@ALIAS``, and in words what was loaded.
+) -> FastAPI:
+    """The application for a folder or ``models:/NAME@ALIAS``.
 
     `trusted` has types of the team's own that the model file may hold, `add_routes` adds routes.
 
     Raises
     ------
     UserError, StepFailed
-        If there is no such bundle, or it is damaged; if the registry does not have it.
+        If there is no such bundle, or it is damaged.
     """
-    origin, version = short(Path(model)), None
-    if not str(model).startswith("models:"):
-        bundle = load_bundle(Path(model), problem, trusted)
-    elif not (named := re.fullmatch("models:/([^@/]+)@([^@/]+)", str(model))):
-        raise UserError("--model", f"found {model}; expected a folder, or models:/NAME@ALIAS")
-    elif project is None:
-        raise UserError(model, "which registry is meant?", "start in the project's folder")
-    else:
+    named, version = re.fullmatch("models:/([^@/]+)@([^@/]+)", str(model)), None
+    if named and project:
         from ..tracking.registry import fetch_bundle
 
         with tempfile.TemporaryDirectory() as folder:
             version, path = fetch_bundle(project, named[1], named[2], Path(folder))
             bundle = load_bundle(path, problem, trusted)
-        origin = f"{model}, version {version}"
-    app = create_app(problem, bundle, origin, version, os.environ.get(problem.key_variable))
+    elif str(model).startswith("models:"):
+        expected = "a folder or, within a project, models:/NAME@ALIAS"
+        raise UserError("--model", f"found {model}; expected {expected}")
+    else:
+        bundle = load_bundle(Path(model), problem, trusted)
+    origin = f"{model}, version {version}" if version else short(Path(model))
+    key = os.environ.get(problem.key_variable)
+    if not key:
+        log.warning("%s is not set: anybody may ask this server", problem.key_variable)
+    app = create_app(problem, bundle, origin, version, key)
     if add_routes:
         add_routes(app)
-    return app, origin
+    return app
 
 
 def open_port(host: str, port: int) -> socket.socket:
@@ -72,24 +77,33 @@ def open_port(host: str, port: int) -> socket.socket:
     return listening
 
 
-def run_server(app: FastAPI, origin: str, listening: socket.socket) -> None:
+def run_server(app: FastAPI, listening: socket.socket) -> None:
     """Answer until Ctrl+C. All that is said goes to a log, which may fail without harm."""
     import uvicorn
 
     # Uvicorn's own formatter colours each line, for a fifth of a request's time.
-    formats = uvicorn.config.LOGGING_CONFIG["formatters"]
-    formats = {"formatters": formats | {"access": {"format": "%(levelname)s:     %(message)s"}}}
-    lines = uvicorn.config.LOGGING_CONFIG | formats
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_config=lines, server_header=False, lifespan="off")
-    )
-    log = logging.getLogger("uvicorn.error")
-    log.info("Model: %s", origin)
-    variable = app.state.problem.key_variable
-    if not os.environ.get(variable):
-        log.warning("%s is not set: anybody may ask this server", variable)
+    lines = uvicorn.config.LOGGING_CONFIG
+    plain = {"access": {"format": "%(levelname)s:     %(message)s"}}
+    lines = lines | {"formatters": lines["formatters"] | plain}
+    config = uvicorn.Config(app, log_config=lines, server_header=False, lifespan="off")
+    log.info("Model: %s", app.state.origin)
     log.info("API: http://%s:%s/docs", *listening.getsockname()[:2])
-    server.run(sockets=[listening])
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def make_handler(problem: Problem, **more: Any) -> Callable[[Any, Any], Any]:
+    """What AWS Lambda calls, with events of API Gateway and of function URLs.
+
+    `more` goes to :func:`build_app`. The first event loads the bundle.
+    """
+    from mangum import Mangum
+
+    @cache
+    def adapter() -> Mangum:
+        models = Path(os.environ.get("LAMBDA_TASK_ROOT", ".")) / "models"
+        return Mangum(build_app(problem, models, **more), lifespan="off")
+
+    return lambda event, context: adapter()(event, context)
 
 
 def run_form(problem: Problem, api: str, host: str, port: int) -> None:
