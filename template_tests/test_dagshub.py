@@ -171,8 +171,8 @@ def test_data_that_dagshub_does_not_have_are_not_registered(ana, hub):
     "repository, token, code, told",
     [
         (REPO, "token-of-nobody", 2, "the token is refused; make a new one"),
-        ("acme/unknown", WRITER, 2, "acme/unknown: not there, or not yours to see"),
-        ("acme", WRITER, 2, "acme: expected OWNER/REPO"),
+        ("acme/unknown", WRITER, 2, "acme/unknown: no OWNER/REPO that you may see"),
+        ("acme", WRITER, 2, "/acme: no OWNER/REPO that you may see"),
         (REPO, "", 2, "DAGSHUB_USER_TOKEN: found nothing"),
     ],
 )

@@ -19,8 +19,7 @@ from servers import free_port
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.bundle import load_bundle, read_metadata
 from laptop_pricing.kit.modeling.train import read_processed
-from laptop_pricing.kit.params import PARAMS_FILE
-from laptop_pricing.kit.project import Project
+from laptop_pricing.kit.project import PARAMS_FILE, Project
 from laptop_pricing.problem import PROBLEM
 
 pytestmark = pytest.mark.services
@@ -172,7 +171,6 @@ def test_plots_bundle_and_model_come_back_as_they_were(tracked, monkeypatch, tmp
     folder = Path(reader.download_artifacts(tracked.id, "", str(tmp_path)))
     project = tracked.project
     for made, name in (
-        (project.models, "bundle"),
         (project.models, "model/data/models"),
         (project.figures, "plots/figures"),
         (project.plots, "plots/plots"),
@@ -190,12 +188,12 @@ def test_a_second_track_adds_no_run(tracked):
 
 
 @pytest.fixture(scope="module")
-def used(tracked, tmp_path_factory):
+def used(tracked, promoted, tmp_path_factory):
     """What the program that uses the registries found, and the file of the dataset."""
     root = tmp_path_factory.mktemp("used") / "project"
     shutil.copytree(tracked.project.root, root)
-    file, model = root.parent / "dataset.csv", f"model-{tracked.client}"
-    command = [client_python(tracked.client), PROGRAM, tracked.id, model, file]
+    file = root.parent / "dataset.csv"
+    command = [client_python(tracked.client), PROGRAM, file]
     done = _run(command, root, tracked.server.settings(WRITER))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1]), file  # 2.22 prints addresses, too
@@ -205,7 +203,6 @@ def test_the_registered_model_loads_by_its_alias_and_predicts_as_the_bundle(trac
     found, _ = used
     of = {"locked": mlflow_servers.locked("mlflow")[0].removeprefix("mlflow==")}
     assert found["mlflow"] == of.get(tracked.client, tracked.client)
-    assert found["versions"] == ["1", "1"]
     table, _ = read_processed(tracked.project)
     expected = load_bundle(tracked.project.models).predict(table)
     assert found["predictions"] == expected.tolist()

@@ -1,6 +1,7 @@
 """Training, quoting and promotion, on three problems and with other people's models."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -149,7 +150,7 @@ def test_a_param_that_the_model_misses_is_named(tmp_path):
     project = make_project(tmp_path, LAPTOPS, raw=False)
     params = project.params.model_copy(update={"model": {"crossed": []}})
     with pytest.raises(UserError, match="model.alphas: missing; build_model asks for it; add it"):
-        project.with_params(params).model()
+        replace(project, given_params=params).model()
 
 
 def test_a_model_that_predicts_nothing_above_zero_is_refused(new_project):
