@@ -94,9 +94,7 @@ NOT_PORTED = (
     "test_tutorial.py",
     "tracking/test_servers.py",
 )
-NOT_SEEN_GREEN = (
-    "test_on_a_full_disk_it_says_so",
-)
+NOT_SEEN_GREEN = ("test_on_a_full_disk_it_says_so",)
 
 
 def pytest_collection_modifyitems(items):

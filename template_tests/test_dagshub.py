@@ -196,7 +196,7 @@ def test_data_that_dagshub_does_not_have_are_not_registered(ana, hub):
     "repository, changes, code, told",
     [
         (REPO, {"DAGSHUB_USER_TOKEN": WRONG}, 2, "the token is refused; make a new one"),
-        ("acme/unknown", {}, 2, "acme/unknown: not there, or not yours to see"),
+        ("acme/unknown", {}, 2, "acme/unknown: no OWNER/REPO that you may see"),
         (REPO, {"DAGSHUB_CLIENT_HOST": "http://127.0.0.1:9"}, 1, "no answer (ConnectError: "),
     ],
 )

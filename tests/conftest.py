@@ -9,8 +9,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from laptop_pricing.kit.data.sample import write_sample
-from laptop_pricing.kit.params import PARAMS_FILE, load_params
-from laptop_pricing.kit.project import Project
+from laptop_pricing.kit.params import load_params
+from laptop_pricing.kit.project import PARAMS_FILE, Project
 from laptop_pricing.model import build_model
 from laptop_pricing.problem import PROBLEM
 

@@ -10,7 +10,7 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 import laptop_pricing
-from laptop_pricing.kit.params import PARAMS_FILE
+from laptop_pricing.kit.project import PARAMS_FILE
 
 FILES = (".dvc/.gitignore", ".dvcignore", ".env.example", ".gitattributes", ".gitignore")
 FILES += (".pre-commit-config.yaml", "dvc.yaml", "requirements.txt", PARAMS_FILE, "src")

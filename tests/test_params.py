@@ -4,7 +4,8 @@ import pytest
 from conftest import ROOT
 
 from laptop_pricing.kit.errors import UserError
-from laptop_pricing.kit.params import PARAMS_FILE, load_params
+from laptop_pricing.kit.params import load_params
+from laptop_pricing.kit.project import PARAMS_FILE
 
 TEXT = (ROOT / PARAMS_FILE).read_text(encoding="utf-8")
 CASES = {

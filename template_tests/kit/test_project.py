@@ -1,8 +1,8 @@
 """params.yaml and .env become settings, or one line that says what is wrong."""
 
-import datetime
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -12,8 +12,8 @@ from problems import MADE, build_plain, make_params
 from pydantic import ValidationError
 
 from laptop_pricing.kit.errors import UserError
-from laptop_pricing.kit.params import PARAMS_FILE, load_params
-from laptop_pricing.kit.project import Project, open_project
+from laptop_pricing.kit.params import load_params
+from laptop_pricing.kit.project import PARAMS_FILE, Project, open_project
 
 GOOD = json.loads(make_params(MADE, ingest={"timeout_s": 2.5}).model_dump_json(exclude_none=True))
 
@@ -34,12 +34,12 @@ def refused(path, content):
     return line.removeprefix(f"{path}: ")
 
 
-def changed(section, key, value):
-    return GOOD | {section: GOOD[section] | {key: value}}
+def changed(section, content):
+    return GOOD | {section: GOOD.get(section, {}) | content}
 
 
 def test_a_good_file_becomes_settings_that_stay(file):
-    text = yaml.safe_dump(changed("model", "deep", {"alphas": [1, 2]}))
+    text = yaml.safe_dump(changed("model", {"deep": {"alphas": [1, 2]}}))
     file.write_text(text.replace("timeout_s: 2.5", "timeout_s: 25e-1"), encoding="utf-8")
     params = load_params(file)
     assert params.ingest.timeout_s == 2.5 and params.ingest.md5 is None
@@ -59,12 +59,9 @@ BAD = {  # by section and key: the value, what is allowed
     ],
     "ingest.source": [("", "at least 1 character"), (["a", "b"], "valid string")],
     "ingest.md5": [("0119abc", "match pattern")],
-    "preprocess.max_rejected": [
-        (1.01, "less than or equal to 1"), (-0.1, "greater than or equal to 0"), ("5%", "number"),
-    ],
+    "preprocess.max_rejected": [(1.01, "less than or equal to 1"), ("5%", "number")],
     "preprocess.median_target": [
         ([9, 2], "lower one first"), ([2, 2], "lower one first"), ([1, 2, 3], "at most 2"),
-        (2000, "valid array"),
     ],
     "train.folds": [
         (1, "greater than or equal to 2"), (51, "less than or equal to 50"), (5.5, "valid integer"),
@@ -75,32 +72,27 @@ BAD = {  # by section and key: the value, what is allowed
     "promote.tolerance": [(-0.1, "greater than or equal to 0")],
     "track.experiment": [("", "at least 1 character")],
 }
-PLACES = [  # section, key, value, what is said
-    ("train", "seeds", [0, -1], "seeds.1: found -1; allowed: "),
-    ("train", "seeds", [2**32], "seeds.0: found 4294967296; allowed: "),
-    ("preprocess", "median_target", [0, 9], "median_target.0: found 0; allowed: "),
-    ("train", "fold", 5, "fold: unknown key; allowed: folds, seeds"),
-    ("train", 5, 5, "5: unknown key; allowed: folds, seeds"),
-    ("train", datetime.date(2025, 5, 1), 5, "2025-05-01: unknown key; allowed: folds, seeds"),
+PLACES = [  # section, what it holds, what is said
+    ("train", {"seeds": [0, -1]}, "train.seeds.1: found -1; allowed: "),
+    ("preprocess", {"median_target": [0, 9]}, "preprocess.median_target.0: found 0; allowed: "),
+    ("train", {"fold": 5}, "train.fold: unknown key; allowed: folds, seeds"),
+    ("train", {5: 5}, "train.5: unknown key; allowed: folds, seeds"),
+    ("trian", {}, "trian: unknown key; allowed: ingest, preprocess, train, criteria, track, prom"),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize("key", BAD)
 def test_a_bad_value_names_key_found_and_allowed(file, key):
+    section, name = key.split(".")
     for value, allowed in BAD[key]:
-        line = refused(file, changed(*key.split("."), value))
+        line = refused(file, changed(section, {name: value}))
         assert line.startswith(f"{key}: found {value!r}; allowed: ") and allowed in line
 
 
-@pytest.mark.parametrize("section, key, value, said", PLACES)
-def test_a_bad_item_and_an_unknown_key_are_named(file, section, key, value, said):
-    assert refused(file, changed(section, key, value)).startswith(f"{section}.{said}")
-
-
-def test_an_unknown_section_is_refused_and_the_known_ones_are_named(file):
-    known = "ingest, preprocess, train, criteria, track, promote, model"
-    assert refused(file, GOOD | {"trian": {}}) == f"trian: unknown key; allowed: {known}"
+@pytest.mark.parametrize("section, content, said", PLACES)
+def test_a_bad_item_and_an_unknown_key_are_named(file, section, content, said):
+    assert refused(file, changed(section, content)).startswith(said)
 
 
 @pytest.mark.parametrize("section", sorted(GOOD.keys() - {"model"}))
@@ -116,21 +108,17 @@ def test_what_is_missing_is_named(file, section):
     "content, told",
     [
         (b"", "found None; allowed: "),
-        (b"# only a comment\n", "found None; allowed: "),
         (b"- ingest\n- train\n", "found ['ingest', 'train']; allowed: "),
-        (b"just words\n", "found 'just words'; allowed: "),
         (b"ingest: [1,\n", "not valid YAML: "),
         (b"ingest:\n  a: 1\n b: 2\n", "not valid YAML: "),
-        (b"ingest:\n\ttimeout_s: 1\n", "not valid YAML: "),
         (b"ingest: !!python/object:os.system 1\n", "not valid YAML: "),
         ("ingest: ã\n".encode("latin-1"), "not valid YAML: "),
-        ("ingest: 1\n".encode("utf-16"), "not valid YAML: "),
         (b"\0\0\0", "not valid YAML: "),
         (b"train: {}\ntrain: {}\n", "duplicate key"),
-        (b"ingest: &a\n  train: *a\n", "contain themselves"),
         (b"ingest: &a [*a]\n", "contain themselves"),
         (b"a: " + b"[" * 5000 + b"]" * 5000, "nest too deeply"),
         (b"ingest: 2025-13-45\n", "contain themselves or"),
+        (b"ingest: {2025-05-01: 5}\n", "found a key that is no name"),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -158,7 +146,7 @@ def test_what_dvc_changes_is_one_line(file, section, key):
 def test_a_param_that_the_model_misses_or_refuses_is_named(tmp_path):
     project = Project(MADE, build_plain, tmp_path, given_params=make_params(MADE))
     assert project.model().alpha == 2
-    without = project.with_params(project.params.model_copy(update={"model": {}}))
+    without = replace(project, given_params=project.params.model_copy(update={"model": {}}))
     with pytest.raises(UserError, match=r"params.yaml: model\.alpha: missing; .*; add it"):
         without.model()
 
@@ -209,10 +197,9 @@ def test_the_tracking_server_of_the_environment_wins_but_for_the_sample(tmp_path
 
 def test_every_path_lies_inside_the_project_and_names_follow_the_problem(tmp_path):
     project = Project(MADE, build_plain, tmp_path)
-    names = ("raw", "interim", "processed", "models", "figures", "plots", "metrics")
-    paths = [getattr(project, name) for name in names]
-    assert len(set(paths)) == len(names) and all(tmp_path in path.parents for path in paths)
-    assert project.raw.name == "flats.csv" and project.name == "flat-rents"
-    assert project.key_variable == "FLAT_RENTS_API_KEY"
+    folders = "data/raw/flats.csv data/interim data/processed models reports/figures reports/plots"
+    names = ("raw", "interim", "processed", "models", "figures", "plots")
+    assert [getattr(project, name) for name in names] == [tmp_path / f for f in folders.split()]
+    assert project.metrics == tmp_path / "metrics.json" and project.name == "flat-rents"
     assert {project.models, tmp_path / ".dvc"} <= set(project.owned)
     assert tmp_path / "docs" not in project.owned

@@ -164,7 +164,6 @@ def test_a_result_is_tracked_once_and_whole(tracked, monkeypatch, tmp_path):
     reader = MlflowClient(tracked.server.address)
     folder = Path(reader.download_artifacts(tracked.id, "", str(tmp_path)))
     for made, name in (
-        (project.models, "bundle"),
         (project.models, "model/data/models"),
         (project.figures, "plots/figures"),
         (project.plots, "plots/plots"),
@@ -179,15 +178,16 @@ def test_a_result_is_tracked_once_and_whole(tracked, monkeypatch, tmp_path):
 
 @each_pair
 def test_model_and_dataset_come_back_from_the_registries_by_name(tracked, tmp_path):
-    project, model, file = tracked.project, f"model-{tracked.client}", tmp_path / "dataset.csv"
+    project, settings = tracked.project, tracked.server.settings(WRITER)
+    registered = _ours(project, tracked.client, settings, "register")
+    assert registered.returncode == 0, registered.stderr
     root = Path(shutil.copytree(project.root, tmp_path / "project"))
-    command = [client_python(tracked.client), PROGRAM, tracked.id, model, file]
-    done = _run(command, root, tracked.server.settings(WRITER))
+    file = tmp_path / "dataset.csv"
+    done = _run([client_python(tracked.client), PROGRAM, file], root, settings)
     assert done.returncode == 0, done.stderr
     used = json.loads(done.stdout.splitlines()[-1])  # 2.22 prints addresses, too
     of = {"locked": mlflow_servers.locked("mlflow")[0].removeprefix("mlflow==")}
     assert used["mlflow"] == of.get(tracked.client, tracked.client)
-    assert used["versions"] == ["1", "1"]
     expected = load_bundle(project.models).predict(read_processed(project)[0])
     assert used["predictions"] == expected.tolist()
     (run,) = _runs(tracked.server, f"{project.params.track.experiment}-datasets")

@@ -239,7 +239,7 @@ def track(ctx: Context) -> None:
     project = ctx.obj.open()
     tracked = track(project)
     said = "new run" if tracked.new else "this result has its run already:"
-    typer.echo(f"{said} {tracked.run_id} in {tracked.experiment}")
+    typer.echo(f"{said} {tracked.run_id} in {project.params.track.experiment}")
     for line in how_to_open(project, tracked):
         typer.echo(f"Look at it: {line}")
 
@@ -359,7 +359,7 @@ def register(ctx: Context) -> None:
     Tracks it first if need be. The version names its run, commit, data and model; its description
     is the model card.
     """
-    from .tracking.promotion import register_result
+    from .tracking.registry import register_result
 
     project = ctx.obj.open()
     typer.echo(f"version {register_result(project)} of {project.name}: alias devl")
@@ -374,7 +374,7 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
     holder on the same held-out rows by more than promote.tolerance. The way back is --version: what
     held an alias may have it again.
     """
-    from .tracking.promotion import promote
+    from .tracking.registry import promote
 
     project = ctx.obj.open()
     found = promote(project, to.value, str(version or "") or None, force.strip())
@@ -397,10 +397,10 @@ def versions(ctx: Context) -> None:
 
 
 def _print_holders(project: Project) -> None:
-    from .tracking.promotion import holders
+    from .tracking.registry import holders
 
     typer.echo("| alias | version | MAPE | commit | data |\n|---|---|---|---|---|")
-    for h in holders(project):
+    for h in holders(project).itertuples():
         typer.echo(f"| {h.alias} | {h.version} | {h.MAPE} | {h.commit[:7]} | {h.data_md5[:7]} |")
 
 

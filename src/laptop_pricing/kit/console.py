@@ -65,7 +65,7 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
     ]
     if result.tracked:
         new = "new run" if result.tracked.new else "tracked before, as run"
-        lines.append(("Run", f"{new} {result.tracked.run_id} in {result.tracked.experiment}"))
+        lines.append(("Run", f"{new} {result.tracked.run_id} in {home.params.track.experiment}"))
         lines += [("Look at it", line) for line in how_to_open(home, result.tracked)]
     else:
         lines.append(("Run", typer.style(result.problem, fg="yellow")))
@@ -141,8 +141,8 @@ def how_to_open(project: Project, tracked: Any) -> list[str]:
     from .errors import without_credentials
 
     page = f"#/experiments/{tracked.experiment_id}?workflowType=machine_learning"
-    if tracked.uri != project.local_tracking_uri:
-        return [f"{without_credentials(tracked.uri).rstrip('/')}/{page}"]
+    if project.tracking_uri != project.local_tracking_uri:
+        return [f"{without_credentials(project.tracking_uri).rstrip('/')}/{page}"]
     database = Path(short(project.root / "mlflow.db")).as_posix()
     start = f"{command('mlflow')} ui --backend-store-uri sqlite:///{database}"
     return [start, f"then http://127.0.0.1:5000/{page}"]

@@ -15,7 +15,10 @@ class ProjectError(Exception):
         self.place, self.problem, self.remedy = str(place), problem, remedy
 
     def __str__(self) -> str:
-        return one_line(self)
+        """One line without secrets: ``place: problem; remedy``."""
+        text = f"{self.place}: {self.problem}" if self.place else self.problem
+        text = f"{text}; {self.remedy}" if self.remedy else text
+        return " ".join(without_credentials(text).split())
 
 
 class UserError(ProjectError):
@@ -28,13 +31,6 @@ class StepFailed(ProjectError):
 
 class DataUnavailable(StepFailed):
     """The dataset is neither in the DVC remote nor at its source."""
-
-
-def one_line(error: ProjectError) -> str:
-    """An error as one line without secrets: ``place: problem; remedy``."""
-    text = f"{error.place}: {error.problem}" if error.place else error.problem
-    text = f"{text}; {error.remedy}" if error.remedy else text
-    return " ".join(without_credentials(text).split())
 
 
 def without_credentials(text: str) -> str:

@@ -15,12 +15,7 @@ def atomic_path(target: Path, folder: Optional[Path] = None) -> Iterator[Path]:
     """Give a path to write to; it takes the place of `target` when the block ends well.
 
     A process that is killed half-way leaves `target` as it was, and a ``.part`` file that nothing
-    reads. Missing folders are made.
-
-    Parameters
-    ----------
-    folder
-        Where the ``.part`` file lies, on the same disk; beside `target` by default.
+    reads: in `folder`, on the same disk, or else beside `target`. Missing folders are made.
     """
     if target.exists() and not target.is_file():  # a device or a pipe is written to
         yield target

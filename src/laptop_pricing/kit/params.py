@@ -9,8 +9,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from .errors import UserError
 
-PARAMS_FILE = "params.yaml"
-
 
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] >= pair[1]:
@@ -78,34 +76,23 @@ class Params(_Section):
 
 
 def load_params(path: Path) -> Params:
-    """Read params.yaml.
-
-    Raises
-    ------
-    UserError
-        The file, the key, what was found and what is allowed.
-    """
+    """Read params.yaml; a UserError says the key, what was found and what is allowed."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         # Through JSON, since strict pydantic takes a list for a tuple only there.
-        return Params.model_validate_json(json.dumps(_text_keys(content), default=str))
+        return Params.model_validate_json(json.dumps(content, default=str))
     except FileNotFoundError:
         raise UserError(path, "no such file") from None
     except ValidationError as error:
         raise UserError(path, _explain(error)) from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(path, f"not valid YAML: {error}") from None
-    except (RecursionError, ValueError):
-        raise UserError(path, "found values that contain themselves or nest too deeply") from None
-
-
-def _text_keys(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {str(key): _text_keys(item) for key, item in value.items()}
+    except (RecursionError, TypeError, ValueError):
+        found = "found a key that is no name, or values that contain themselves or nest too deeply"
+        raise UserError(path, found) from None
 
 
 def _explain(error: ValidationError) -> str:

@@ -12,23 +12,23 @@ from .errors import UserError
 from .project import Project
 
 RESULT = ("params.yaml", "data.dvc", "dvc.lock", "metrics.json")  # belong in one commit
-Environment = Mapping[str, str]
 _OF_HOOKS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"}
 
 
 def git(root: Path, *arguments: Union[str, Path], problem: str = "") -> str:
     """What Git prints in a folder, stripped; if it fails nothing, or `problem` as a UserError."""
     command = ["git", "--no-optional-locks", *arguments]  # reading leaves the index alone
+    own = git_environment()
     try:
-        done = subprocess.run(command, cwd=root, env=git_environment(), capture_output=True)
-        code, out, err = done.returncode, *(
-            b.decode(errors="replace") for b in (done.stdout, done.stderr)
+        done = subprocess.run(
+            command, cwd=root, env=own, capture_output=True, encoding="utf-8", errors="replace"
         )
     except OSError as error:
-        code, out, err = 1, "", f"git: {error.strerror}; install Git"
-    if problem and code:
-        raise UserError("", f"{problem} ({last_line(err)})")
-    return "" if code else out.strip()
+        missing = f"git: {error.strerror}; install Git"
+        done = subprocess.CompletedProcess(command, 1, "", missing)
+    if problem and done.returncode:
+        raise UserError("", f"{problem} ({last_line(done.stderr)})")
+    return "" if done.returncode else done.stdout.strip()
 
 
 def git_environment() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -18,6 +18,16 @@ PARAMS_FILE = "params.yaml"
 BuildModel = Callable[[Problem, "Params"], Any]
 
 
+class _Below:
+    """An attribute that is a path below the project's root."""
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = parts
+
+    def __get__(self, project: "Project", owner: object) -> Path:
+        return project.root.joinpath(*self.parts)
+
+
 @dataclass(frozen=True)
 class Project:
     """What every step gets. :func:`open_project` makes one."""
@@ -29,6 +39,13 @@ class Project:
     use_server: bool = True  # whether the environment's MLflow server is this project's
     given_params: Optional["Params"] = None  # take the place of params.yaml
 
+    interim = _Below("data", "interim")
+    processed = _Below("data", "processed")
+    models = _Below("models")
+    figures = _Below("reports", "figures")
+    plots = _Below("reports", "plots")
+    metrics = _Below("metrics.json")
+
     @property
     def name(self) -> str:
         return self.problem.name
@@ -39,9 +56,6 @@ class Project:
         from .params import load_params
 
         return self.given_params or load_params(Path(short(self.root / PARAMS_FILE)))
-
-    def with_params(self, params: "Params") -> "Project":
-        return replace(self, given_params=params)
 
     def model(self) -> Any:
         """The unfitted model for the params; a UserError names one that it misses or refuses."""
@@ -58,30 +72,6 @@ class Project:
         return self.root / "data" / "raw" / self.problem.raw_file
 
     @property
-    def interim(self) -> Path:
-        return self.root / "data" / "interim"
-
-    @property
-    def processed(self) -> Path:
-        return self.root / "data" / "processed"
-
-    @property
-    def models(self) -> Path:
-        return self.root / "models"
-
-    @property
-    def figures(self) -> Path:
-        return self.root / "reports" / "figures"
-
-    @property
-    def plots(self) -> Path:
-        return self.root / "reports" / "plots"
-
-    @property
-    def metrics(self) -> Path:
-        return self.root / "metrics.json"
-
-    @property
     def owned(self) -> tuple[Path, ...]:
         """The folders that the pipeline and DVC write, and nobody else."""
         others = (self.root / "reports", self.root / ".dvc")
@@ -96,11 +86,6 @@ class Project:
     @property
     def local_tracking_uri(self) -> str:
         return f"sqlite:///{(self.root / 'mlflow.db').as_posix()}"
-
-    @property
-    def key_variable(self) -> str:
-        """The environment variable that holds the REST API's key."""
-        return self.problem.key_variable
 
     def load_environment(self) -> None:
         """Put what .env says into the environment, unless a variable is set already."""

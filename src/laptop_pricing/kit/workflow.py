@@ -6,16 +6,21 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
+from .data.ingest import ingest
+from .data.preprocess import preprocess
+from .data.sample import write_sample
 from .errors import DataUnavailable, StepFailed, UserError
 from .files import short
+from .modeling.bundle import METADATA_FILE, read_metadata
+from .modeling.train import read_processed, train
 from .problem import Problem
 from .process import RESULT, git, run_dvc
 from .project import BuildModel, Project, open_project
-
-if TYPE_CHECKING:
-    from .tracking.runs import TrackedRun
+from .sharing.doctor import check_remote
+from .sharing.storage import check_cache, open_repo, promised
+from .tracking.runs import TrackedRun, track
 
 SAMPLE_ROWS = 800
 ROOM = 4_000_000  # bytes; a disk with fewer is full
@@ -29,7 +34,7 @@ class Result:
     project: Project
     data: dict[str, Any]  # the summary of preprocess
     metrics: dict[str, Any]
-    tracked: Optional["TrackedRun"]
+    tracked: Optional[TrackedRun]
     problem: str = ""
     data_changed: bool = False
     to_commit: tuple[str, ...] = ()  # the Git commands to type
@@ -40,22 +45,44 @@ def run(project: Project, say: Say = print) -> Result:
 
     DataUnavailable if data/raw is empty and neither the DVC remote nor the source has the data.
     """
-    from .sharing.storage import check_cache
-
     check_cache(project)
     if not project.raw.is_file():
-        obtain_data(project, say)
-    pointer = project.root / "data.dvc"
-    registered = pointer.read_bytes() if pointer.is_file() else b""
+        _obtain_data(project, say)
     say("Reproducing the pipeline: dvc repro")
     if run_dvc(project, "repro").returncode:
         raise StepFailed("", "dvc repro failed for the reason above", _remedy(project.root))
     result = _finish(project, say)
     new = [n for n in RESULT if git(project.root, "status", "--porcelain", "-uall", "--", n)]
+    if not new:
+        return result
     paths = " ".join(shlex.quote(short(project.root / name)) for name in new)
     command = f'git add {paths} && git commit -m "Result of {project.name} run"'
-    changed = pointer.read_bytes() != registered
-    return replace(result, data_changed=changed, to_commit=(command,) if new else ())
+    return replace(result, data_changed="data.dvc" in new, to_commit=(command,))
+
+
+def _obtain_data(project: Project, say: Say) -> None:
+    """Fill data/raw from DVC's cache; else from the remote that data.dvc counts on, or the source.
+
+    That is one place: where the remote should have the data, the source is not asked.
+    """
+    if others := sorted(path.name for path in project.raw.parent.glob("*.csv")):
+        problem = f"found {', '.join(others)}; expected {project.raw.name}"
+        raise UserError("data/raw", problem, f"move it elsewhere, then {project.name} ingest PATH")
+    run_dvc(project, "checkout", "data.dvc", capture=True)
+    if project.raw.is_file():
+        return
+    repo, source = open_repo(project), project.params.ingest.source
+    if not repo.config["remote"] or str(Path("data", "raw")) not in promised(repo):
+        say(f"Getting the data: {source}")
+        ingest(project, source)
+        return
+    say("Getting the data: dvc pull data.dvc")
+    link = check_remote(repo, project.name)  # first: a pull is patient with silence
+    if link.state == "broken":
+        raise DataUnavailable("DVC remote", link.found, link.fix)
+    if run_dvc(project, "pull", "data.dvc", capture=True).returncode or not project.raw.is_file():
+        problem, remedy = "data.dvc: missing there or corrupt", f"{project.name} doctor says which"
+        raise DataUnavailable("dvc pull", problem, remedy)
 
 
 def _remedy(root: Path) -> str:
@@ -74,10 +101,6 @@ def run_sample(project: Project, say: Say = print) -> Result:
 
     Neither data/ nor models/ nor a tracked file changes; it tracks to a database of its own.
     """
-    from .data.preprocess import preprocess
-    from .data.sample import write_sample
-    from .modeling.train import train
-
     scratch = _sample_of(project)
     say("Making the built-in synthetic sample")
     write_sample(project.problem, scratch.raw, SAMPLE_ROWS)
@@ -91,11 +114,11 @@ def open_result(problem: Problem, build_model: BuildModel, say: Say = print) -> 
     """The project where it has a result, else the sample's: what the notebooks show."""
     project = open_project(problem, build_model)
     project.load_environment()
-    if (project.models / "metadata.json").is_file():
+    if (project.models / METADATA_FILE).is_file():
         say(f"The project's own data and model, in {project.root.name}/")
         return project
     scratch = _sample_of(project)
-    if not (scratch.models / "metadata.json").is_file():
+    if not (scratch.models / METADATA_FILE).is_file():
         run_sample(project, say)
     say(
         f"No model here yet ({project.name} run makes it): this is the built-in synthetic sample. "
@@ -112,41 +135,7 @@ def _sample_of(project: Project) -> Project:
     return replace(project, root=root, use_server=False, given_params=params)
 
 
-def obtain_data(project: Project, say: Say = print) -> None:
-    """Fill data/raw from DVC's cache, or else from one place, DataUnavailable if it has none.
-
-    That is the DVC remote where data.dvc promises the data, else the source in params.yaml.
-    """
-    from .data.ingest import ingest
-    from .sharing.doctor import check_remote
-    from .sharing.storage import open_repo, promised
-
-    if others := sorted(path.name for path in project.raw.parent.glob("*.csv")):
-        problem = f"found {', '.join(others)}; expected {project.raw.name}"
-        raise UserError("data/raw", problem, f"move it elsewhere, then {project.name} ingest PATH")
-    run_dvc(project, "checkout", "data.dvc", capture=True)
-    if project.raw.is_file():
-        return
-    repo, source = open_repo(project), project.params.ingest.source
-    if not repo.config["remote"] or str(Path("data", "raw")) not in promised(repo):
-        say(f"Getting the data: {source}")
-        ingest(project, source)
-        return
-    say("Getting the data: dvc pull data.dvc")
-    link = check_remote(repo, project.name)  # first: a pull is patient with silence
-    if link.state == "broken":
-        raise DataUnavailable("DVC remote", link.found, link.fix)
-    pulled = run_dvc(project, "pull", "data.dvc", capture=True)
-    if pulled.returncode or not project.raw.is_file():
-        problem, remedy = "data.dvc: missing there or corrupt", f"{project.name} doctor says which"
-        raise DataUnavailable("dvc pull", problem, remedy)
-
-
 def _finish(project: Project, say: Say) -> Result:
-    from .modeling.bundle import read_metadata
-    from .modeling.train import read_processed
-    from .tracking.runs import track
-
     say("Tracking the result with MLflow")
     tracked, problem = None, ""
     try:

@@ -28,7 +28,6 @@ from tracked import (
     within_seconds,
 )
 
-from laptop_pricing.kit.data.ingest import SOURCE_FILE
 from laptop_pricing.kit.data.preprocess import preprocess
 from laptop_pricing.kit.errors import StepFailed, UserError
 from laptop_pricing.kit.files import checksum
@@ -38,7 +37,6 @@ from laptop_pricing.kit.tracking.runs import log_scores, track
 from laptop_pricing.kit.tracking.server import experiment, logged_run, open_client
 
 pytestmark = pytest.mark.services
-SOURCE = "https://example.org/flats.csv"
 PATH = os.pathsep.join([str(ROOT / "src"), str(ROOT / "template_tests" / "kit")])
 
 
@@ -70,9 +68,6 @@ def local(trained, tmp_path_factory):
     """A project that was tracked in its own database, in a folder that is hard to quote."""
     folder = tmp_path_factory.mktemp("local") / "it's a project"
     project = in_git(copy_of(trained(MADE), folder))
-    noted = {"md5": checksum(project.raw, "md5"), "source": SOURCE}
-    project.interim.mkdir()
-    (project.interim / SOURCE_FILE).write_text(json.dumps(noted), encoding="utf-8")
     return project, track(project)
 
 
@@ -95,8 +90,8 @@ def folder_of(run):
 def test_the_run_is_finished_and_holds_the_metrics(local):
     project, said = local
     run = run_of(project, said)
-    assert said.new and said.uri == project.local_tracking_uri and run.info.status == "FINISHED"
-    assert (said.experiment, said.experiment_id) == (MADE.name, run.info.experiment_id)
+    assert said.new and run.info.status == "FINISHED"
+    assert said.experiment_id == run.info.experiment_id
     metrics = json.loads(project.metrics.read_text(encoding="utf-8"))
     expected = {name: figure["mean"] for name, figure in metrics["cv"].items()}
     assert set(expected) == {"R2", "MAPE", "MAE", "MSE"}
@@ -110,25 +105,22 @@ def test_the_run_is_finished_and_holds_the_metrics(local):
     assert logged == pytest.approx(expected, rel=1e-12)
 
 
-def test_dataset_and_tags_tie_the_run_to_code_data_and_model(local, fresh):
+def test_dataset_and_tags_tie_the_run_to_code_data_and_model(local):
     project, said = local
-    tags = run_of(project, said).data.tags
+    run = run_of(project, said)
+    tags = run.data.tags
     assert tags["model_sha256"] == checksum(project.models / "model.json", "sha256")
     assert tags["metadata_sha256"] == checksum(project.models / "metadata.json", "sha256")
     assert tags["mlflow.source.git.commit"] == check(project, "git", "rev-parse", "HEAD")
     assert (tags["git_branch"], tags["git_clean"]) == ("devl", "true")
     assert tags["dvc_lock_md5"] == checksum(project.root / "dvc.lock", "md5")
-    # The source is that of this very file; another one was brought by DVC.
-    (fresh.interim / SOURCE_FILE).write_text('{"md5": "another"}', encoding="utf-8")
-    for one, told, source in ((project, said, SOURCE), (fresh, track(fresh), "data.dvc")):
-        run = run_of(one, told)
-        (given,) = run.inputs.dataset_inputs
-        dataset, md5 = given.dataset, checksum(project.raw, "md5")
-        assert (dataset.name, dataset.digest) == (project.raw.name, md5)
-        assert run.data.tags["data_source"] == source and source in dataset.source
-        names = [column["name"] for column in json.loads(dataset.schema)["mlflow_colspec"]]
-        assert names == [column.name for column in project.problem.columns]
-        assert json.loads(dataset.profile)["num_rows"] == len(read_processed(project)[0])
+    (given,) = run.inputs.dataset_inputs
+    dataset, md5 = given.dataset, checksum(project.raw, "md5")
+    assert (dataset.name, dataset.digest) == (project.raw.name, md5)
+    assert "data.dvc" in dataset.source
+    names = [column["name"] for column in json.loads(dataset.schema)["mlflow_colspec"]]
+    assert names == [column.name for column in project.problem.columns]
+    assert json.loads(dataset.profile)["num_rows"] == len(read_processed(project)[0])
 
 
 PARAMS = (
@@ -155,7 +147,6 @@ def test_the_run_holds_params_plots_bundle_and_a_copy_for_mlflow_and_no_pickle(
     assert run.data.params == expected | facts | (run.data.params if "alpha" in facts else {})
     folder = folder_of(run)
     for made, name in (
-        (project.models, "bundle"),
         (project.models, "model/data/models"),
         (project.figures, "plots/figures"),
         (project.plots, "plots/plots"),
@@ -204,24 +195,17 @@ def test_mlflow_loads_no_type_that_the_file_alone_trusts(tmp_path):
         mlflow.pyfunc.load_model(f"{uri}/model")
 
 
-@pytest.mark.parametrize("changed", ["model", "evaluation"])
-def test_a_result_has_one_run_and_another_result_another(fresh, changed):
+def test_a_result_has_one_run_and_another_evaluation_of_the_model_another(fresh):
     first = track(fresh)
     assert track(fresh) == first._replace(new=False)
-    models, path = fresh.models, fresh.models / "metadata.json"
-    before = {file: file.read_text("utf-8") for file in models.iterdir()}
-    metadata = json.loads(before[path])
-    if changed == "model":
-        numbers = json.loads(before[models / "model.json"])
-        numbers["intercept"] += 0.5
-        replace_file(models / "model.json", json.dumps(numbers))
-        metadata["files"]["model.json"] = checksum(models / "model.json", "sha256")
+    path = fresh.models / "metadata.json"
+    before = path.read_text("utf-8")
+    metadata = json.loads(before)
     metadata["metrics"]["cv"]["MAPE"]["mean"] += 0.01
     replace_file(path, json.dumps(metadata))
     second = track(fresh)
     assert second.new and second.run_id != first.run_id and not track(fresh).new
-    for file, content in before.items():
-        replace_file(file, content)
+    replace_file(path, before)
     assert track(fresh) == first._replace(new=False) and len(runs_of(fresh)) == 2
 
 
@@ -265,12 +249,11 @@ def test_a_failure_half_way_leaves_no_finished_run_and_a_later_track_does(fresh,
     assert sorted(run.info.status for run in runs_of(fresh)) == ["FAILED", "FINISHED"]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_whatever_ends_a_run_it_does_not_stay_running(local, error):
-    with pytest.raises(error), open_client(local[0], "", "") as client:
-        with logged_run(client, experiment(client, local[0], error.__name__)):
-            raise error
-    assert [run.info.status for run in runs_of(local[0], error.__name__)] == ["FAILED"]
+def test_a_run_that_is_interrupted_does_not_stay_running(local):
+    with pytest.raises(KeyboardInterrupt), open_client(local[0], "", "") as client:
+        with logged_run(client, experiment(client, local[0], "interrupted")):
+            raise KeyboardInterrupt
+    assert [run.info.status for run in runs_of(local[0], "interrupted")] == ["FAILED"]
 
 
 def test_the_scores_of_an_exploration_are_a_run_of_the_notebooks(local):

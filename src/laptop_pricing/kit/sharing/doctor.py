@@ -212,9 +212,10 @@ def _mlflow(project: Project) -> State:
     if project.tracking_uri == project.local_tracking_uri:
         fix = f"MLFLOW_TRACKING_URI in .env, or {project.name} connect dagshub"
         return "warning", "local: runs stay in mlflow.db", fix
-    from ..tracking.server import describe
+    from ..tracking.server import open_client
 
     try:
-        return "ok", f"{project.tracking_uri}: {describe(project)}"
+        with open_client(project, "no answer", "check MLFLOW_TRACKING_URI in .env"):
+            return "ok", f"{project.tracking_uri}: answers"
     except (StepFailed, UserError) as error:
         return "broken", f"{error.place}: {error.problem}", error.remedy

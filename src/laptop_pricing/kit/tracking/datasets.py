@@ -6,13 +6,12 @@ DagsHub the dataset becomes a Data Engine datasource, too.
 
 import hashlib
 import io
-import json
+import os
 from contextlib import suppress
 from typing import Any, NamedTuple, Optional
 
 import pandas as pd
 
-from ..data.ingest import SOURCE_FILE
 from ..errors import DataUnavailable, UserError
 from ..files import checksum
 from ..process import git, run_dvc
@@ -68,17 +67,15 @@ def load_dataset(project: Project, branch: Optional[str] = None) -> pd.DataFrame
         return pd.read_csv(project.raw)
     import dvc.api
 
-    place = f"{project.problem.raw_file} of commit {entry.commit[:7]}"
     path = project.raw.relative_to(project.root).as_posix()
     try:
         content = dvc.api.read(path, repo=str(project.root), rev=entry.commit, mode="rb")
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if md5 != entry.md5:
+            raise ValueError(f"found md5 {md5}; registered is {entry.md5}")
     except Exception as error:  # of DVC, its storage or Git: there is no common class
-        remedy = f"git fetch, then {project.name} doctor"
+        place, remedy = f"{path} of commit {entry.commit[:7]}", f"git fetch, {project.name} doctor"
         raise DataUnavailable(place, str(error), remedy) from None
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if md5 != entry.md5:
-        problem = f"found md5 {md5}; registered is {entry.md5}"
-        raise DataUnavailable(place, problem, f"run {project.name} doctor")
     return pd.read_csv(io.BytesIO(content))
 
 
@@ -87,38 +84,24 @@ def dataset_input(project: Project, table: pd.DataFrame, md5: str, use: str) -> 
     from mlflow.data.pandas_dataset import from_pandas
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    data = from_pandas(table, data_source(project), name=project.problem.raw_file, digest=md5)
+    data = from_pandas(table, "data.dvc", name=project.problem.raw_file, digest=md5)
     tags = [InputTag("mlflow.data.context", use)]
     return DatasetInput(Dataset(**data.to_dict()), tags)
 
 
-def data_source(project: Project) -> str:
-    """Where ``ingest`` had this very file from; else that DVC brought it."""
-    try:
-        noted = json.loads((project.interim / SOURCE_FILE).read_text(encoding="utf-8"))
-        if noted["md5"] == checksum(project.raw, "md5"):
-            return noted["source"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return "data.dvc"
-
-
 def _branch(project: Project) -> str:
-    if branch := git(project.root, "symbolic-ref", "--short", "-q", "HEAD"):
-        return branch
-    raise UserError("", "not on a branch of a Git repository", "git switch devl")
+    off = "not on a branch of a Git repository; git switch devl"
+    return git(project.root, "symbolic-ref", "--short", "HEAD", problem=off)
 
 
 def _check_shared(project: Project) -> None:
     """Others can get the data: data.dvc is committed, and the remote has what it promises."""
 
     def differs(*options: str) -> bool:
-        return run_dvc(project, "status", "-q", *options, "data.dvc", capture=True).returncode != 0
+        return bool(run_dvc(project, "status", "-q", *options, "data.dvc", capture=True).returncode)
 
-    if not project.raw.is_file():
-        raise UserError(project.raw, "not there", f"run dvc pull, or {project.name} ingest")
     if differs() or git(project.root, "status", "--porcelain", "--", "data.dvc"):
-        remedy = "dvc commit -f data.dvc, git commit, try again"
+        remedy = "dvc pull it; or dvc commit -f data.dvc, git commit, and try again"
         raise UserError("data.dvc", "not that of the last commit", remedy)
     remotes = run_dvc(project, "remote", "list", capture=True).stdout.strip()
     if remotes and differs("--cloud"):
@@ -137,9 +120,8 @@ def _find(client: Any, project: Project, branch: str) -> Optional[RegisteredData
 
 
 def _register_datasource(project: Project, repository: str, branch: str) -> None:
-    folder = "data/raw"
-    path = f"{folder}/{project.problem.raw_file}"
-    with open_repository(repository) as (api, _):
+    folder, path = "data/raw", f"data/raw/{project.problem.raw_file}"
+    with open_repository(repository, os.environ.get("DAGSHUB_USER_TOKEN", "")) as (api, _):
         from dagshub.common.api.repo import BranchNotFoundError, PathNotFoundError
         from dagshub.data_engine import datasources
 

@@ -5,13 +5,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any, Optional
+from typing import Any
 
 from ..errors import ProjectError, StepFailed, UserError
 from ..project import Project
-
-_TIMEOUT_S = 10
 
 
 def host() -> str:
@@ -32,12 +29,11 @@ def find_user(repository: str, token: str) -> str:
 
 
 @contextmanager
-def open_repository(name: str, token: Optional[str] = None) -> Iterator[tuple[Any, str]]:
-    """Give the API of ``OWNER/REPO`` and the user's name after DagsHub has accepted the token.
+def open_repository(name: str, token: str) -> Iterator[tuple[Any, str]]:
+    """Give the API of ``OWNER/REPO`` and the name of the token's user, once DagsHub accepts both.
 
-    The client is told the token, by default ``DAGSHUB_USER_TOKEN``: else it would open a browser.
+    Without a token, DagsHub's client would open a browser and wait.
     """
-    token = os.environ.get("DAGSHUB_USER_TOKEN") if token is None else token
     if not token:
         raise UserError("DAGSHUB_USER_TOKEN", "not set", "put your DagsHub access token into .env")
     logging.getLogger("dagshub").setLevel(logging.CRITICAL)
@@ -45,13 +41,8 @@ def open_repository(name: str, token: Optional[str] = None) -> Iterator[tuple[An
     from dagshub.common import config
     from dagshub.common.api.repo import RepoAPI, RepoNotFoundError, WrongRepoFormatError
     from dagshub.common.api.user import UserAPI
-    from dagshub.data_engine.client import data_client
-    from gql.transport.requests import RequestsHTTPTransport
 
     config.token, config.quiet, config.disable_analytics = token, True, True
-    config.http_timeout = _TIMEOUT_S
-    patient = partial(RequestsHTTPTransport, timeout=_TIMEOUT_S)
-    setattr(data_client, "RequestsHTTPTransport", patient)
     place = f"{config.host}/{name}"
     try:
         user = UserAPI.get_user_from_token(token).username
@@ -60,10 +51,8 @@ def open_repository(name: str, token: Optional[str] = None) -> Iterator[tuple[An
         yield repository, user
     except ProjectError:
         raise
-    except WrongRepoFormatError:
-        raise UserError(name, "expected OWNER/REPO, such as acme/project") from None
-    except RepoNotFoundError:
-        problem = "not there, or not yours to see"
+    except (RepoNotFoundError, WrongRepoFormatError):
+        problem = "no OWNER/REPO that you may see"
         raise UserError(place, problem, "make it on DagsHub, or ask its owner") from None
     except Exception as error:  # of httpx, requests, gql or DagsHub: there is no common class
         if re.search(r"\b401\b", str(error)):

@@ -1,87 +1,185 @@
-"""Model versions and their aliases, by calls that MLflow servers from 2.7 on understand."""
+"""The model registry: versions and their aliases, by calls that MLflow servers from 2.7 on know.
 
-import hashlib
-from collections.abc import Mapping
+``devl`` develops, ``stag`` checks, ``prod`` is what main serves. A promotion moves an alias: the
+bytes that were tested are the bytes that serve. Versions go from alias to alias only past the gate;
+one that held an alias before may have it again.
+"""
+
+import json
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
-from ..errors import StepFailed, UserError
-from ..files import checksum
-from ..modeling.bundle import METADATA_FILE
+import pandas as pd
+
+from ..errors import ProjectError, StepFailed, UserError
+from ..modeling.bundle import Bundle, load_bundle
+from ..modeling.evaluate import model_card
+from ..modeling.gate import Comparison, compare_on_holdout, objections
+from ..modeling.train import read_processed
+from ..process import RESULT, git, last_line, run_dvc
 from ..project import Project
+from .runs import COPY_TAG, MODEL_FOLDER, folder_sha256, track
 from .server import open_client, tolerated
 
-MODEL_FOLDER, BUNDLE_FOLDER = "model", "bundle"  # MLflow's copy, and ours
-RESULT_TAG = "metadata_sha256"  # of metadata.json, which has the checksums of the other files
-COPY_TAG = "mlflow_model_sha256"
-_ADDED = "registered_model_meta"  # by MLflow, to a local copy that it loads
+BEFORE = {"stag": "devl", "prod": "stag"}
+FACTS = ["alias", "version", "MAPE", "commit", "data_md5"]
 
 
-def register(
-    project: Project, run_id: str, name: str, description: str = "", tags: Mapping[str, str] = {}
-) -> str:
-    """Make the model of a run of ``track`` a version of the registered model `name`: its number.
+class Promotion(NamedTuple):
+    """What a promotion found: why it is doubtful, and how the candidate compares."""
 
-    A run has one version: what is there already gets what it lacks. The description is Markdown.
-    """
-    remedy = "the run itself is safe; try again later"
+    version: str
+    objections: list[str]
+    comparison: Optional[Comparison]
+    back: bool
+    new: bool
+
+
+def register_result(project: Project) -> str:
+    """Make the project's committed result a version, once, and let ``devl`` mean it."""
+    commit, name = _committed(project), project.name
+    bundle = load_bundle(project.models, project.problem, project.trusted)
+    metadata, slices = bundle.metadata, pd.read_csv(project.plots / "slices.csv")
+    card = model_card(project.problem, metadata, read_processed(project)[1], slices, commit)
+    tags = {"commit": commit, "data_md5": metadata["data_md5"], "model_sha256": bundle.sha256}
+    tags |= {"MAPE": f"{metadata['metrics']['cv']['MAPE']['mean']:.4f}"}
+    run_id, remedy = track(project).run_id, "the run itself is safe; try again later"
     with open_client(project, "not registered", remedy) as client:
-        run, place = client.get_run(run_id), f"run {run_id}"
-        if run.info.lifecycle_stage != "active":
-            raise UserError(place, "was deleted", "restore it, or train and track again")
-        # Of the root: a 3.x client lists a folder by a call that servers 2.x do not know.
-        if not any(item.path == MODEL_FOLDER for item in client.list_artifacts(run_id)):
-            raise UserError(place, "found no model in it", "name a run that track has made")
         with tolerated("RESOURCE_ALREADY_EXISTS"):
             client.create_registered_model(name)
         known = client.search_model_versions(f"name = '{name}'")
-        made = [v for v in known if v.run_id == run_id and v.status == "READY"][:1]
+        made = [v for v in known if v.run_id == run_id and tags.keys() <= v.tags.keys()][:1]
         if not made:  # Ready at once; to wait, client 2.22 would say on the terminal.
-            given = {"run_id": run_id, "tags": dict(tags), "description": description or None}
-            source = f"{run.info.artifact_uri}/{MODEL_FOLDER}"
+            source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
+            given = {"run_id": run_id, "tags": tags, "description": card}
             made = [client.create_model_version(name, source, await_creation_for=0, **given)]
         version = str(made[0].version)
-        if description and not made[0].description:
-            client.update_model_version(name, version, description)
-        for tag in tags.keys() - made[0].tags.keys():
-            client.set_model_version_tag(name, version, tag, tags[tag])
-        return version
+        client.set_registered_model_alias(name, "devl", version)
+    return version
 
 
-def set_alias(project: Project, name: str, alias: str, version: str) -> None:
-    """Let an alias of a registered model mean this version from now on."""
-    with open_client(project, f"alias {alias} not set", "it means what it meant") as client:
-        client.set_registered_model_alias(name, alias, version)
+def _committed(project: Project) -> str:
+    """The commit that has made the result."""
+    root, status = project.root, ("status", "--porcelain")
+    commit = git(root, "rev-parse", "HEAD", problem="no commit to register a version of")
+    # Beside the result and the code, a file that Git does not know is no matter.
+    changed = git(root, *status, "-uno") or git(root, *status, "-uall", "--", *RESULT, "src")
+    if changed:
+        problem = "uncommitted; a version is told by its commit"
+        raise UserError(changed.split()[1], problem, "git add, git commit, then register")
+    done = run_dvc(project, "status", "--json", capture=True)
+    if done.returncode:
+        raise StepFailed("dvc status", last_line(done.stderr))
+    for stale in json.loads(done.stdout):
+        raise UserError(stale, "not what dvc.lock says", "dvc repro or dvc checkout")
+    return commit
 
 
-def find_version(project: Project, name: str, alias: str) -> tuple[str, str]:
-    """The version that an alias means now, and the run that it comes from."""
-    with open_client(project, f"{name}@{alias} not found", "register a version first") as client:
-        known = client.get_model_version_by_alias(name, alias)
-        return str(known.version), known.run_id
+def promote(project: Project, to: str, version: Optional[str] = None, force: str = "") -> Promotion:
+    """Let ``stag`` or ``prod`` mean a version that passes the gate, or that has held it before.
+
+    By default the version that the alias before holds. `force` is the reason for a promotion
+    against the objections, which is kept as a tag.
+    """
+    name, mark, look = project.name, f"held_{to}", f"see {project.name} versions, promote again"
+    with open_client(project, "not promoted", look) as client:
+        held = _held(client, name)
+        if not (version := version or held.get(BEFORE[to])):
+            remedy = "name one by --version, or register"
+            raise UserError("", f"no version holds {BEFORE[to]}", remedy)
+        candidate, new = _candidate(client, name, version), held.get(to) != version
+        back, champion = new and mark in candidate.tags, held.get(to)
+        ask = new and not back
+        comparison, found = _examine(client, project, candidate, champion) if ask else (None, [])
+        if found and not force:
+            problem = f"is not promoted to {to}: {'; '.join(found)}"
+            raise StepFailed(f"version {version}", problem, "the aliases mean what they meant")
+        if (now := _held(client, name).get(to)) != champion:
+            problem = f"was given to version {now} meanwhile, by somebody else"
+            raise StepFailed(to, problem, "look at it, then promote again")
+        if found:
+            client.set_model_version_tag(name, version, f"forced_{to}", force)
+        if new:
+            client.set_registered_model_alias(name, to, version)
+        # After the alias: what never held it must not pass for what did.
+        client.set_model_version_tag(name, version, mark, "true")
+    return Promotion(version, found, comparison, back, new)
+
+
+def _held(client: Any, name: str) -> dict[str, str]:
+    """Alias -> version."""
+    with tolerated("RESOURCE_DOES_NOT_EXIST"):
+        aliases = client.get_registered_model(name).aliases
+        return {alias: str(version) for alias, version in aliases.items()}
+    raise UserError("", f"no registered model {name} on the server", f"run {name} register")
+
+
+def _candidate(client: Any, name: str, version: str) -> Any:
+    """A version that was made by ``register``."""
+    with tolerated("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        known = client.get_model_version(name, version)
+        if "data_md5" in known.tags:
+            return known
+        remedy = f"run {name} register on its commit"
+        raise UserError(f"version {version}", "only half registered", remedy)
+    raise UserError(f"version {version}", f"{name} has no such version")
+
+
+def _examine(
+    client: Any, project: Project, candidate: Any, champion: Optional[str]
+) -> tuple[Optional[Comparison], list[str]]:
+    """How the candidate compares with the holder of the alias, and what speaks against it."""
+    table, summary = read_processed(project)
+    wanted, md5 = candidate.tags["data_md5"], summary["raw_md5"]
+    if md5 != wanted:
+        problem = f"was made from data md5 {wanted}; found {md5}"
+        remedy = "git switch to its branch, dvc pull, promote again"
+        raise UserError(f"version {candidate.version}", problem, remedy)
+    ours, comparison, problems = _load(client, project, candidate), None, []
+    if champion is not None:
+        try:
+            theirs = _load(client, project, client.get_model_version(project.name, champion))
+            comparison = compare_on_holdout(project.problem, ours, theirs, table)
+        except ProjectError as error:
+            problems = [f"not compared with {champion}: {error}"]
+    return comparison, objections(ours.metadata["metrics"], comparison, project.params) + problems
+
+
+def _load(client: Any, project: Project, version: Any) -> Bundle:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = _download(client, project, version, Path(temporary))
+        try:
+            return load_bundle(folder, project.problem, project.trusted)
+        except UserError as error:
+            raise StepFailed(f"version {version.version}", error.problem) from None
+
+
+def _download(client: Any, project: Project, version: Any, folder: Path) -> Path:
+    """The bundle of a version, in MLflow's copy of it, which has the bytes that were tracked."""
+    from mlflow.artifacts import download_artifacts
+
+    run = client.get_run(version.run_id)
+    # By the whole address: a 3.x client lists a run's folder by a call that servers 2.x have not.
+    source, uri = f"{run.info.artifact_uri}/{MODEL_FOLDER}", project.tracking_uri
+    copy = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=uri))
+    if folder_sha256(copy) != run.data.tags.get(COPY_TAG):
+        raise StepFailed(f"version {version.version}", "not the bytes that were tracked")
+    return copy / "data" / project.models.name
 
 
 def fetch_bundle(project: Project, name: str, alias: str, folder: Path) -> tuple[str, Path]:
     """The version that an alias means now, and its bundle as it was tracked, below `folder`."""
-    version, run_id = find_version(project, name, alias)
-    with open_client(project, f"{name}@{alias} not fetched", "try again later") as client:
-        run = client.get_run(run_id)
-        bundle = download(project, run, BUNDLE_FOLDER, folder)
-    if run.data.tags.get(RESULT_TAG) != checksum(bundle / METADATA_FILE, "sha256"):
-        raise StepFailed(f"{name} version {version}", "not the model that was tracked")
-    return version, bundle
+    with open_client(project, f"{name}@{alias} not fetched", "register a version first") as client:
+        version = client.get_model_version_by_alias(name, alias)
+        return str(version.version), _download(client, project, version, folder)
 
 
-def download(project: Project, run: Any, name: str, folder: Path) -> Path:
-    """Download a folder of a run's artifacts to below `folder`."""
-    from mlflow.artifacts import download_artifacts
-
-    source, uri = f"{run.info.artifact_uri}/{name}", project.tracking_uri
-    return Path(download_artifacts(source, dst_path=str(folder), tracking_uri=uri))
-
-
-def copy_sha256(folder: Path) -> str:
-    """Of the names and the contents of the files of MLflow's copy of a model."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _ADDED)
-    lines = [f"{checksum(path, 'sha256')} {path.relative_to(folder).as_posix()}" for path in files]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def holders(project: Project) -> pd.DataFrame:
+    """Which version each alias means, as a table of the FACTS."""
+    with open_client(project, "aliases not read", "try again later") as client:
+        known = _held(client, project.name)
+        held = {alias: known[alias] for alias in ("devl", *BEFORE) if alias in known}
+        tags = [client.get_model_version(project.name, version).tags for version in held.values()]
+    table = pd.DataFrame(tags).assign(alias=list(held), version=list(held.values()))
+    return table.reindex(columns=FACTS, fill_value="unknown").fillna("unknown")

@@ -78,24 +78,6 @@ def _make_database(path: Path) -> None:
         database.execute("PRAGMA schema_version")
 
 
-def describe(project: Project) -> str:
-    """The server's version, and what works there for this user."""
-    with open_client(project, "no answer", "check MLFLOW_TRACKING_URI in .env") as client:
-        import requests
-
-        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
-        auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if user else None
-        answer = requests.get(f"{project.tracking_uri}/version", auth=auth, timeout=4)
-        known = answer.ok and re.fullmatch(r"\s*(\d+\.\d+[\w.]*)\s*", answer.text)
-        version = f"MLflow {known[1]}" if known else "of a version that it does not tell"
-        works = "runs and datasets, no registered models"
-        with tolerated("ENDPOINT_NOT_FOUND", "PERMISSION_DENIED", "INTERNAL_ERROR"):
-            client.search_registered_models(max_results=1)
-            works = "runs, datasets and registered models"
-    hint = "" if "MLflow 3." in version else "; autolog() needs log_models=False there"
-    return f"{version}: {works}{hint}"
-
-
 @contextmanager
 def tolerated(*codes: str) -> Iterator[None]:
     """Go on after the block if the server refuses it with one of these error codes."""
