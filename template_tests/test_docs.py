@@ -1,6 +1,7 @@
 """The site, built once: its reference is whole, and notebooks are pages."""
 
 import ast
+import importlib
 import re
 import shutil
 import sys
@@ -93,6 +94,16 @@ def test_every_public_function_has_its_entry(site):
                 if f'id="{module}.{node.name}"' not in pages:
                     missing.append(f"{module}.{node.name}")
     assert missing == [] and count > 100
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_what_a_page_imports_of_ours_is_there(page):
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
+        for module, names in re.findall(
+            r"^from (laptop_pricing[\w.]*) import ([\w, ]+)$", block, re.M
+        ):
+            missing = set(names.split(", ")) - set(dir(importlib.import_module(module)))
+            assert missing == set(), module
 
 
 def test_a_notebook_shows_the_outputs_of_this_very_notebook_alone(site):
