@@ -20,7 +20,7 @@ from typing import Annotated, Any, Optional
 import typer
 from typer import Argument, Context, Option
 
-from .console import ask_for, at_terminal, how_to_open, print_quote, print_summary, say, warn
+from .console import ask_for, how_to_open, print_quote, print_summary, say, warn
 from .errors import DataUnavailable, ProjectError, StepFailed, UserError
 from .files import short
 from .problem import Failure, Problem
@@ -74,13 +74,12 @@ class Team:
         return project
 
 
-_COMMAND = "NAME_OF_COMMAND"
 _STYLE: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help=f"From a raw table to a served model.\n\nStart with: {_COMMAND} run",
+    help="From a raw table to a served model.\n\nStart with the command run.",
     **_STYLE,
 )
 connect = typer.Typer(**_STYLE)
@@ -95,12 +94,8 @@ def make_cli(
 ) -> Callable[[], None]:
     """The command line of a project, as a function without arguments.
 
-    Parameters
-    ----------
-    trusted
-        Types of the team's own that a model file may hold.
-    add_routes
-        ``add_routes(app)`` adds to the REST API.
+    `trusted` are the team's own types that a model file may hold; ``add_routes(app)`` adds to the
+    REST API.
     """
     team = Team(problem, build_model, trusted, add_routes)
 
@@ -113,21 +108,15 @@ def make_cli(
 def named_command(problem: Problem) -> Any:
     """All commands as Click knows them, under the project's name and with its fields."""
     root = typer.main.get_command(app)
-    _name_command(root, problem.name)
-    quote_command = root.commands["quote"]  # type: ignore[attr-defined]
+    commands = root.commands  # type: ignore[attr-defined]
+    quote_command = commands["quote"]
     fields = "\n".join(f"  {c.name}: {c.description.lower()}, {c.rule}" for c in problem.features)
     told = " ".join(f"{name}={shlex.quote(text)}" for name, text in problem.example.items())
     quote_command.help += f"\n\n\b\nFields:\n{fields}"
-    quote_command.epilog = f"Example: {problem.name} quote {told} --margin 0.2"
+    quote_command.epilog = f"quote {told} --margin 0.2"
+    for command in (*commands.values(), *commands["connect"].commands.values()):
+        command.epilog = command.epilog and f"Example: {problem.name} {command.epilog}"
     return root
-
-
-def _name_command(command: Any, name: str) -> None:
-    for attribute in ("help", "epilog"):
-        text = getattr(command, attribute)
-        setattr(command, attribute, text and text.replace(_COMMAND, name))
-    for sub in getattr(command, "commands", {}).values():
-        _name_command(sub, name)
 
 
 def _run(command: Callable[[], object]) -> None:
@@ -137,23 +126,17 @@ def _run(command: Callable[[], object]) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         command()
+        return
     except ProjectError as error:
-        _fail(error, 2 if isinstance(error, UserError) else 1)
+        failure = error
     except OSError as error:
         name = re.sub(r"\.([^/\\]+)\.\d+\.part$", r"\1", str(error.filename or ""))
         full = error.errno == errno.ENOSPC
         remedy = "make room and try again" if full else "is it open elsewhere?"
-        _fail(StepFailed(name, error.strerror or str(error), remedy), 1)
-
-
-def _fail(error: ProjectError, code: int) -> None:
-    text = str(error).replace(f"{Path.cwd()}{os.sep}", "")  # paths as the user would type them
+        failure = StepFailed(name, error.strerror or str(error), remedy)
+    text = str(failure).replace(f"{Path.cwd()}{os.sep}", "")  # paths as the user would type them
     typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {text}", err=True)
-    sys.exit(code)
-
-
-def _example(command: str) -> str:
-    return f"Example: {_COMMAND} {command}"
+    sys.exit(2 if isinstance(failure, UserError) else 1)
 
 
 def _output(team: Team, path: Path) -> Path:
@@ -169,7 +152,7 @@ def _output(team: Team, path: Path) -> Path:
     return path.resolve() if leads_to_file else path
 
 
-@app.command(epilog=_example("run"))
+@app.command(epilog="run")
 def run(ctx: Context, sample: Sample = False) -> None:
     """Do the whole job, from the data to a tracked model.
 
@@ -179,8 +162,7 @@ def run(ctx: Context, sample: Sample = False) -> None:
     from . import workflow
     from .modeling.gate import criteria
 
-    project = ctx.obj.open()
-    result = None
+    project, result = ctx.obj.open(), None
     if not sample:
         try:
             result = workflow.run(project, say)
@@ -204,7 +186,7 @@ def run(ctx: Context, sample: Sample = False) -> None:
         raise StepFailed("", "the model is there, but its run is not tracked")
 
 
-@app.command(epilog=_example("ingest https://example.org/data.csv"))
+@app.command(epilog="ingest https://example.org/data.csv")
 def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
     """Fetch the dataset, check it, and only then replace data/raw."""
     from .data.ingest import ingest
@@ -214,7 +196,7 @@ def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
     typer.echo(f"{short(project.raw)}: {found['rows']} rows, md5 {found['md5']}")
 
 
-@app.command(epilog=_example("preprocess"))
+@app.command(epilog="preprocess")
 def preprocess(ctx: Context) -> None:
     """Clean data/raw into data/processed. A step of dvc repro."""
     from .data.preprocess import preprocess
@@ -228,7 +210,7 @@ def preprocess(ctx: Context) -> None:
     warn(f"{text}: {n} kept" for text, n in found["doubts"].items() if n)
 
 
-@app.command(epilog=_example("train"))
+@app.command(epilog="train")
 def train(ctx: Context) -> None:
     """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
     from .modeling.train import train
@@ -238,7 +220,7 @@ def train(ctx: Context) -> None:
         typer.echo(f"{name:<5}{figure['mean']:,.{digits}f} ± {figure['sd']:,.{digits}f}")
 
 
-@app.command(epilog=_example("track"))
+@app.command(epilog="track")
 def track(ctx: Context) -> None:
     """Log the result as an MLflow run, once.
 
@@ -254,7 +236,7 @@ def track(ctx: Context) -> None:
         typer.echo(f"Look at it: {line}")
 
 
-@app.command(epilog=_example("reproduce HEAD~1"))
+@app.command(epilog="reproduce HEAD~1")
 def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
     """Run a commit's pipeline again, and compare with what it promises.
 
@@ -263,11 +245,10 @@ def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
     """
     from .sharing.reproduce import reproduce
 
-    same = reproduce(ctx.obj.open(), revision, say, lambda text: warn([text]))
-    typer.echo(f"identical: {same}")
+    typer.echo(f"identical: {reproduce(ctx.obj.open(), revision, say)}")
 
 
-@connect.command("s3", epilog=_example("connect s3 acme-data --profile acme"))
+@connect.command("s3", epilog="connect s3 acme-data --profile acme")
 def connect_s3(
     ctx: Context,
     bucket: Bucket,
@@ -290,7 +271,7 @@ def connect_s3(
     _connect(settings, project, dry_run)
 
 
-@connect.command("dagshub", epilog=_example("connect dagshub acme/project"))
+@connect.command("dagshub", epilog="connect dagshub acme/project")
 def connect_dagshub(ctx: Context, repository: Repository, dry_run: DryRun = False) -> None:
     """Keep data, models and experiments in a DagsHub repository.
 
@@ -310,9 +291,7 @@ def connect_dagshub(ctx: Context, repository: Repository, dry_run: DryRun = Fals
 def _connect(settings: Any, project: Project, dry_run: bool) -> None:
     from .sharing.connect import connect, lines
 
-    for line in lines(settings):
-        if dry_run or not line.endswith("(taken out)"):
-            typer.echo(line)
+    typer.echo("\n".join(lines(settings)))
     if dry_run:
         typer.echo("Nothing was written.")
         return
@@ -320,7 +299,7 @@ def _connect(settings: Any, project: Project, dry_run: bool) -> None:
     typer.echo("Next: commit .dvc/config, then dvc push; or dvc pull")
 
 
-@app.command(epilog=_example("doctor --json"))
+@app.command(epilog="doctor --json")
 def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
     """Check every link of the chain, from Python to storage and servers.
 
@@ -337,9 +316,9 @@ def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
     links = []
     for link in examine(project):
         links.append(link)
-        color = {"ok": "green", "warning": "yellow", "broken": "red"}[link.state]
-        fix = f" -> {link.fix}" if link.fix else ""
         if not as_json:
+            color = {"ok": "green", "warning": "yellow", "broken": "red"}[link.state]
+            fix = f" -> {link.fix}" if link.fix else ""
             state = typer.style(f"{link.state:<8}", fg=color)
             typer.echo(f"{state} {link.name}: {link.found}{fix}")
     if as_json:
@@ -348,7 +327,7 @@ def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
         sys.exit(1)
 
 
-@app.command(epilog=_example("dataset"))
+@app.command(epilog="dataset")
 def dataset(ctx: Context) -> None:
     """Register the current dataset for the branch one is on.
 
@@ -362,7 +341,7 @@ def dataset(ctx: Context) -> None:
     typer.echo(f"{said}: md5 {entry.md5} for branch {entry.branch}, run {entry.run_id}")
 
 
-@app.command(epilog=_example("register"))
+@app.command(epilog="register")
 def register(ctx: Context) -> None:
     """Make the committed result a version of the registered model, with the alias devl.
 
@@ -376,7 +355,7 @@ def register(ctx: Context) -> None:
     _print_holders(project)
 
 
-@app.command(epilog=_example("promote --to stag"))
+@app.command(epilog="promote --to stag")
 def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -> None:
     """Let stag or prod mean a version that passes the gate.
 
@@ -400,7 +379,7 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
     _print_holders(project)
 
 
-@app.command(epilog=_example("versions"))
+@app.command(epilog="versions")
 def versions(ctx: Context) -> None:
     """Say which version each alias means, as a table in Markdown."""
     _print_holders(ctx.obj.open())
@@ -414,7 +393,7 @@ def _print_holders(project: Project) -> None:
         typer.echo(f"| {h.alias} | {h.version} | {h.MAPE} | {h.commit[:7]} | {h.data_md5[:7]} |")
 
 
-@app.command(epilog=_example("report --base stag -o report.md"))
+@app.command(epilog="report --base stag -o report.md")
 def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
     """Write what a reviewer wants to know: data, params, the model against the base's.
 
@@ -427,7 +406,7 @@ def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "")
     warn(found.objections)
 
 
-@app.command(epilog=_example("predict cases.csv -o predicted.csv"))
+@app.command(epilog="predict cases.csv -o predicted.csv")
 def predict(ctx: Context, source: In, output: Out) -> None:
     """Predict the rows of a file.
 
@@ -442,7 +421,7 @@ def predict(ctx: Context, source: In, output: Out) -> None:
     typer.echo(f"{output}: {len(predictions)} {problem.items}, {middle} {problem.target.unit}")
 
 
-@app.command(epilog=_example("sample sample.csv --rows 1000"))
+@app.command(epilog="sample sample.csv --rows 1000")
 def sample(ctx: Context, output: Target, rows: Rows = 1000, seed: Seed = None) -> None:
     """Write synthetic rows, to try things out.
 
@@ -468,7 +447,7 @@ def quote(ctx: Context, answers: Fields = None, margin: Margin = None, risk: Ris
     problem = ctx.obj.problem
     if risk is not None and margin is None:
         raise UserError("--risk", "found no --margin", "give both, or --margin alone")
-    if not answers and at_terminal():
+    if not answers and sys.stdin.isatty() and sys.stdout.isatty():
         cells = {column.name: ask_for(column) for column in problem.features}
     else:
         cells = _cells(problem, answers or [])
@@ -509,7 +488,7 @@ def _hint(problem: Problem, failure: Failure, cells: dict[str, str]) -> str:
     return f"{failure}; did you mean {folded[near[0]]}?" if near else str(failure)
 
 
-@app.command(epilog=_example("serve --port 8000"))
+@app.command(epilog="serve --port 8000")
 def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Model = None) -> None:
     """Answer quotes over HTTP: the REST API.
 
@@ -526,7 +505,7 @@ def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Mode
     run_server(app, origin, open_port(host, port))
 
 
-@app.command(epilog=_example("form --api http://127.0.0.1:8000"))
+@app.command(epilog="form --api http://127.0.0.1:8000")
 def form(
     ctx: Context, api: Api = "http://127.0.0.1:8000", host: Host = "127.0.0.1", port: Port = 8501
 ) -> None:
