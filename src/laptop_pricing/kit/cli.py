@@ -20,7 +20,7 @@ from typing import Annotated, Any, Optional
 import typer
 from typer import Argument, Context, Option
 
-from .console import ask_for, at_terminal, how_to_open, print_quote, print_summary, say, warn
+from .console import ask_for, how_to_open, print_quote, print_summary, say, warn
 from .errors import DataUnavailable, ProjectError, StepFailed, UserError
 from .files import short
 from .problem import Failure, Problem
@@ -94,12 +94,8 @@ def make_cli(
 ) -> Callable[[], None]:
     """The command line of a project, as a function without arguments.
 
-    Parameters
-    ----------
-    trusted
-        Types of the team's own that a model file may hold.
-    add_routes
-        ``add_routes(app)`` adds to the REST API.
+    `trusted` are the team's own types that a model file may hold; ``add_routes(app)`` adds to the
+    REST API.
     """
     team = Team(problem, build_model, trusted, add_routes)
 
@@ -114,13 +110,13 @@ def named_command(problem: Problem) -> Any:
     root = typer.main.get_command(app)
     root.epilog = f"Start with: {problem.name} run"
     commands: Any = root.commands  # type: ignore[attr-defined]
-    for command in (*commands.values(), *commands["connect"].commands.values()):
-        command.epilog = command.epilog and f"Example: {problem.name} {command.epilog}"
     quote_command = commands["quote"]
     fields = "\n".join(f"  {c.name}: {c.description.lower()}, {c.rule}" for c in problem.features)
     told = " ".join(f"{name}={shlex.quote(text)}" for name, text in problem.example.items())
     quote_command.help += f"\n\n\b\nFields:\n{fields}"
-    quote_command.epilog = f"Example: {problem.name} quote {told} --margin 0.2"
+    quote_command.epilog = f"quote {told} --margin 0.2"
+    for command in (*commands.values(), *commands["connect"].commands.values()):
+        command.epilog = command.epilog and f"Example: {problem.name} {command.epilog}"
     return root
 
 
@@ -131,19 +127,17 @@ def _run(command: Callable[[], object]) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         command()
+        return
     except ProjectError as error:
-        _fail(error, 2 if isinstance(error, UserError) else 1)
+        failure = error
     except OSError as error:
         name = re.sub(r"\.([^/\\]+)\.\d+\.part$", r"\1", str(error.filename or ""))
         full = error.errno == errno.ENOSPC
         remedy = "make room and try again" if full else "is it open elsewhere?"
-        _fail(StepFailed(name, error.strerror or str(error), remedy), 1)
-
-
-def _fail(error: ProjectError, code: int) -> None:
-    text = str(error).replace(f"{Path.cwd()}{os.sep}", "")  # paths as the user would type them
+        failure = StepFailed(name, error.strerror or str(error), remedy)
+    text = str(failure).replace(f"{Path.cwd()}{os.sep}", "")  # paths as the user would type them
     typer.echo(f"{typer.style('Error:', fg='red', bold=True)} {text}", err=True)
-    sys.exit(code)
+    sys.exit(2 if isinstance(failure, UserError) else 1)
 
 
 def _output(team: Team, path: Path) -> Path:
@@ -169,8 +163,7 @@ def run(ctx: Context, sample: Sample = False) -> None:
     from . import workflow
     from .modeling.gate import criteria
 
-    project = ctx.obj.open()
-    result = None
+    project, result = ctx.obj.open(), None
     if not sample:
         try:
             result = workflow.run(project, say)
@@ -253,8 +246,7 @@ def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
     """
     from .sharing.reproduce import reproduce
 
-    same = reproduce(ctx.obj.open(), revision, say, lambda text: warn([text]))
-    typer.echo(f"identical: {same}")
+    typer.echo(f"identical: {reproduce(ctx.obj.open(), revision, say)}")
 
 
 @connect.command("s3", epilog="connect s3 acme-data --profile acme")
@@ -300,9 +292,7 @@ def connect_dagshub(ctx: Context, repository: Repository, dry_run: DryRun = Fals
 def _connect(settings: Any, project: Project, dry_run: bool) -> None:
     from .sharing.connect import connect, lines
 
-    for line in lines(settings):
-        if dry_run or not line.endswith("(taken out)"):
-            typer.echo(line)
+    typer.echo("\n".join(lines(settings)))
     if dry_run:
         typer.echo("Nothing was written.")
         return
@@ -327,9 +317,9 @@ def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
     links = []
     for link in examine(project):
         links.append(link)
-        color = {"ok": "green", "warning": "yellow", "broken": "red"}[link.state]
-        fix = f" -> {link.fix}" if link.fix else ""
         if not as_json:
+            color = {"ok": "green", "warning": "yellow", "broken": "red"}[link.state]
+            fix = f" -> {link.fix}" if link.fix else ""
             state = typer.style(f"{link.state:<8}", fg=color)
             typer.echo(f"{state} {link.name}: {link.found}{fix}")
     if as_json:
@@ -458,7 +448,7 @@ def quote(ctx: Context, answers: Fields = None, margin: Margin = None, risk: Ris
     problem = ctx.obj.problem
     if risk is not None and margin is None:
         raise UserError("--risk", "found no --margin", "give both, or --margin alone")
-    if not answers and at_terminal():
+    if not answers and sys.stdin.isatty() and sys.stdout.isatty():
         cells = {column.name: ask_for(column) for column in problem.features}
     else:
         cells = _cells(problem, answers or [])

@@ -2,7 +2,6 @@
 
 import math
 import shutil
-import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
+from .errors import without_credentials
 from .files import short
 from .problem import Column, Problem
 from .project import Project
@@ -138,16 +138,9 @@ def command(name: str) -> str:
 
 def how_to_open(project: Project, tracked: Any) -> list[str]:
     """What to type and where to go to see the runs of a tracked result's experiment."""
-    from .errors import without_credentials
-
     page = f"#/experiments/{tracked.experiment_id}?workflowType=machine_learning"
     if project.tracking_uri != project.local_tracking_uri:
         return [f"{without_credentials(project.tracking_uri).rstrip('/')}/{page}"]
     database = Path(short(project.root / "mlflow.db")).as_posix()
     start = f"{command('mlflow')} ui --backend-store-uri sqlite:///{database}"
     return [start, f"then http://127.0.0.1:5000/{page}"]
-
-
-def at_terminal() -> bool:
-    """Whether a person can be asked."""
-    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -74,13 +74,10 @@ def test_a_file_that_is_not_as_promised_is_named(shared, change):
 
 
 @pytest.mark.parametrize("text", ["outs: [", "outs:\n- md5: 1\n"])
-def test_a_pointer_that_dvc_cannot_read_is_one_line(shared, text):
+def test_what_dvc_cannot_read_is_one_line(shared, tmp_path, text):
     (shared.root / "data.dvc").write_text(text, encoding="utf-8")
     with pytest.raises(StepFailed, match=r"^dvc: .*data\.dvc"):
         storage.open_repo(shared)
-
-
-def test_a_folder_without_dvc_is_one_line(shared, tmp_path):
     with pytest.raises(StepFailed, match="^dvc: "):
         storage.open_repo(replace(shared, root=tmp_path))
 

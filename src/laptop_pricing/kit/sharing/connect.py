@@ -58,13 +58,13 @@ def _settings(kind: str, values: Mapping[str, str]) -> Settings:
 
 
 def lines(settings: Settings) -> list[str]:
-    """The settings for people, without secrets."""
+    """The settings for people, without secrets and without what is blank."""
     secret = re.compile("(?i)key|secret|token|password")
     return [
-        f"{file}: {name} = "
-        + ("(secret)" if value and secret.search(name) else value or "(taken out)")
+        f"{file}: {name} = {'(secret)' if secret.search(name) else value}"
         for file, values in settings.items()
         for name, value in values.items()
+        if value
     ]
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 from .. import seal
@@ -24,7 +25,6 @@ from . import storage
 
 LOCAL, ENVIRONMENT = ".dvc/config.local", ".env"  # hold secrets
 BRANCHES = ("devl", "stag", "main")
-PYTHONS = ((3, 10), (3, 13))
 SECRET_HOOKS = ("env-file", "dvc-config", "env-example", "private-keys", "secrets")
 State = tuple[str, ...]  # of a link, without its name
 
@@ -62,12 +62,9 @@ def _links(project: Project) -> Iterator[Link]:
 
 
 def _python(root: Path) -> State:
-    found = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
-        return "broken", found, "make .venv again with Python 3.10 to 3.13"
     if sys.prefix == sys.base_prefix:
-        return "warning", f"{found}, no virtual environment", "use .venv"
-    return "ok", found
+        return "warning", f"{python_version()}, no virtual environment", "use .venv"
+    return "ok", python_version()
 
 
 def _packages(root: Path) -> State:
@@ -196,14 +193,13 @@ def _objects(command: str, repo: Any, with_remote: bool) -> Iterator[Link]:
     repair = f"dvc push; if that is not enough, {command} doctor --repair where the cache is intact"
     fixes = {"cache": "delete what is corrupt; then dvc pull, or dvc repro -f", "remote": repair}
     for name, there in objects.items():
-        corrupt, missing = there["corrupt"], there["missing"]
+        intact, missing, corrupt = (there[condition] for condition in storage.CONDITIONS)
         lost = set(missing) - set(here) if name == "remote" else set()
-        found = f"{len(there['intact'])} objects intact"
+        found = f"{len(intact)} objects intact"
         found += f", {len(missing)} missing" if missing else ""
         found += f", {len(lost)} of them here, too" if lost else ""
-        found += (
-            f", corrupt: {', '.join(map(stores[name].oid_to_path, corrupt))}" if corrupt else ""
-        )
+        paths = ", ".join(map(stores[name].oid_to_path, corrupt))
+        found += f", corrupt: {paths}" if corrupt else ""
         state = "broken" if corrupt or lost else "warning" if missing else "ok"
         yield Link(name, state, found, "" if state == "ok" else fixes[name])
 

@@ -23,7 +23,6 @@ from .storage import fetch, open_repo
 BASES, OUTPUT = ("stag", "main"), Path("report.md")
 DRIFTED, BINS = 0.2, 10  # a large shift of the population stability index
 MOVED = 0.005  # of a slice's MAPE
-SMALL_EFFECT = 0.01  # of the logarithm, nearer to 0 than which a factor's sign says nothing
 
 
 class Report(NamedTuple):
@@ -103,7 +102,6 @@ def _compare(
         "comparison": compare_on_holdout(problem, candidate, champion, table),
         "slices": slices[slices["moved"] > MOVED].sort_values("moved", ascending=False),
         "drift": _drift([*problem.names, problem.target.name], old_table, table),
-        "flipped": _flipped(problem.names, champion, candidate, table),
     }
 
 
@@ -124,19 +122,3 @@ def _drift(names: Sequence[str], was: pd.DataFrame, now: pd.DataFrame) -> pd.Dat
         lines.append((name, ((q - p) * np.log(q / p)).sum()))
     drift = pd.DataFrame(lines, columns=["column", "psi"])
     return drift[drift["psi"] > DRIFTED].sort_values("psi", ascending=False)
-
-
-def _flipped(
-    names: Sequence[str], champion: Bundle, candidate: Bundle, table: pd.DataFrame
-) -> Optional[pd.DataFrame]:
-    """The values of a field that raised the target before and lower it now, or the other way."""
-    old, new = (bundle.explain(table) for bundle in (champion, candidate))
-    if old is None or new is None:
-        return None
-    lines = []
-    for i, name in enumerate(names):
-        effects = np.log(pd.DataFrame({"before": old[1][:, i], "now": new[1][:, i]}, table.index))
-        for value, (before, now) in effects.groupby(table[name]).mean().iterrows():
-            if before * now < 0 and min(abs(before), abs(now)) > SMALL_EFFECT:
-                lines.append((name, value, np.exp(before), np.exp(now)))
-    return pd.DataFrame(lines, columns=["field", "value", "before", "now"])

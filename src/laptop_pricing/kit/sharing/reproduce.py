@@ -16,12 +16,7 @@ PROMISES = ("dvc.lock", "metrics.json")
 SHOWN = 20  # lines of the difference
 
 
-def reproduce(
-    project: Project,
-    revision: str = "HEAD",
-    say: Callable[[str], None] = print,
-    warn: Callable[[str], None] = print,
-) -> str:
+def reproduce(project: Project, revision: str = "HEAD", say: Callable[[str], None] = print) -> str:
     """Run the pipeline of a commit with its own code and data in a temporary clone.
 
     Returns what came out as the commit has it. Else what did not is said, and a StepFailed raised;
@@ -38,9 +33,9 @@ def reproduce(
     if not md5:
         raise UserError(f"data.dvc of {short}", "names no data", run)
     if commit == git(root, *query, "HEAD") and git(root, "status", "--porcelain"):
-        warn("uncommitted changes are not part of what is checked")
+        say("Warning: uncommitted changes are not part of what is checked")
     if git(root, "diff", "--name-only", commit, "--", "requirements.txt"):
-        warn(f"requirements.txt of {short} is not today's: library versions may make a difference")
+        say(f"Warning: requirements.txt of {short} is not today's, so libraries may differ")
     say(f"Checking {short} out into a temporary folder")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         tree = Path(folder).resolve() / "tree"
