@@ -82,8 +82,6 @@ def _make(folder, interpreter, base, content):
         python = str(_executables(folder) / "python")
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         _run([*pip, "--requirement", str(wanted)], cwd=base)
-        # Else each start compiles anew where PYTHONDONTWRITEBYTECODE is set.
-        _run([python, "-m", "compileall", "-q", "-j", "0", str(folder)], check=False)
     except subprocess.CalledProcessError as error:
         output = f"{error.stdout}{error.stderr}".strip()
         reason = f"cannot make the environment {folder.name}: {output[-1000:]}"
@@ -95,6 +93,5 @@ def _executables(folder):
     return folder / ("Scripts" if os.name == "nt" else "bin")
 
 
-def _run(command, cwd=None, check=True):
-    done = subprocess.run(command, cwd=cwd, check=check, capture_output=True, text=True)
-    return done.stdout
+def _run(command, cwd=None):
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
