@@ -108,5 +108,5 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(here):
             place = item.path.relative_to(here).as_posix()
-            if place in NOT_PORTED or item.name == "test_on_a_full_disk_it_says_so":
+            if place in NOT_PORTED:
                 item.add_marker(skip)
