@@ -1,16 +1,12 @@
-"""A project of one person, made from the working tree, in which real Git and real DVC run."""
+"""Programs run in a project of one person, and its params changed."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
-from environments import ROOT
 
-PROJECT = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", ".gitattributes")
-PROJECT += ("params.yaml", "dvc.yaml", "src")
 BIN = Path(sys.executable).parent
 
 
@@ -37,10 +33,6 @@ def call(root, *command, **environment):
     )
 
 
-def ours(root, *arguments, **environment):
-    return call(root, sys.executable, "-m", "laptop_pricing", *arguments, **environment)
-
-
 def git_status(root):
     return call(root, "git", "status", "--porcelain").stdout
 
@@ -49,29 +41,3 @@ def commit(root, message):
     call(root, "git", "add", "-A")
     done = call(root, "git", "commit", "-qm", message)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def make_project(root, sample_csv):
-    """A Git repository with the project's pipeline, quick params, and a sample as its source."""
-    for name in PROJECT:
-        target = root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(ROOT / name, target)
-    (root / "data.dvc").write_text("outs:\n- path: data/raw\n", encoding="utf-8")
-    change_params(
-        root,
-        ingest__source=str(sample_csv),
-        ingest__md5=None,
-        train__folds=2,
-        train__seeds=[0],
-        model__inner_folds=2,
-        model__alphas=[1.0, 10.0],
-    )
-    call(root, "git", "init", "-q", "-b", "devl")
-    for name, value in (("user.name", "tester"), ("user.email", "tester@localhost")):
-        call(root, "git", "config", name, value)
-    commit(root, "start")
-    return root

@@ -21,18 +21,14 @@ CYCLE = {
 
 
 @pytest.mark.parametrize("heading", CYCLE)
-def test_each_system_and_each_step_has_its_row(heading):
+def test_each_system_and_each_step_has_a_row_that_leads_to_something(heading):
     page = (ROOT / "docs" / "course-map.md").read_text("utf-8")
     part = page[page.index(heading) :].split("\n# ")[0]
-    rows = {line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")}
-    assert {*SYSTEMS, *CYCLE[heading].split("|")} - rows == set()
+    named = {line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")}
+    assert {*SYSTEMS, *CYCLE[heading].split("|")} - named == set()
 
-
-@pytest.mark.parametrize("heading", CYCLE)
-def test_each_row_leads_to_something_that_is_there(heading):
-    page = (ROOT / "docs" / "course-map.md").read_text("utf-8")
-    part = page[page.index(heading) :].split("\n# ")[0].split("\n## Commands")[0]
-    rows = [line.split("|") for line in part.splitlines() if line.startswith("| ")]
+    table = part.split("\n## Commands")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")]
     commands = set(named_command(PROBLEM).commands)
     for _, system, here, *_ in rows:
         if system.strip() in ("in the course", "no curso"):
