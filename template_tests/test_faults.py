@@ -137,12 +137,7 @@ def endpoint_silent(team):
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        wrong_keys,
-        missing_bucket,
-        endpoint_down,
-        endpoint_silent,
-    ],
+    [wrong_keys, missing_bucket, endpoint_down, endpoint_silent],
     ids=lambda fault: fault.__name__,
 )
 def test_a_storage_out_of_reach_is_named_in_time_and_nothing_is_lost(team, fault):
@@ -265,7 +260,7 @@ def test_an_object_deleted_in_the_remote_is_noticed_and_mended(team, lost):
 
     links, _ = doctor(team.ana)
     assert links["remote"]["state"] == "warning"
-    assert "1 of the objects missing" in links["remote"]["found"]
+    assert ", 1 missing" in links["remote"]["found"]
     assert "doctor --repair" in links["remote"]["fix"]
 
     laptop_pricing(team.ana, "doctor", "--repair")
@@ -288,7 +283,7 @@ def test_a_corrupt_object_in_the_cache_is_named_and_no_run_uses_it(team):
     assert f"{name[:2]}/{name[2:]}: corrupt" in one_line(laptop_pricing(team.ana, "run"))
     assert not (team.ana / "data" / "raw").exists()
 
-    assert "delete it, then dvc pull" in links["cache"]["fix"]
+    assert "delete what is corrupt; then dvc pull" in links["cache"]["fix"]
     path.unlink()
     ok(team.ana, "dvc", "pull")
     assert files(team.ana) == before

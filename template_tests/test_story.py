@@ -9,17 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import blocks
+from environments import ROOT
 from servers import mlflow_server
-from sharing import (
-    call,
-    commit,
-    copy_of,
-    first_team,
-    laptop_pricing,
-    ok,
-    status,
-)
+from sharing import call, commit, copy_of, first_team, laptop_pricing, ok, status
 from solo import change_params
 
 from laptop_pricing.kit.files import checksum
@@ -34,18 +26,24 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX"),
 ]
 
-NAME = "laptop-pricing"
+NAME, FILES = "laptop-pricing", "model/data/models"
 POOR = {"model__crossed": [], "model__alphas": [60.0], "train__folds": 2}
 POOR |= {"criteria__R2": 0.0, "criteria__MAPE": 0.5}
 GOOD = {"model__crossed": ["processor_name"], "model__alphas": [4.0]}
 WORSE = {"model__alphas": [100.0]}
 
 
-PAGE = "branches.md"
-(ONCE,) = blocks(PAGE, "Once per clone")
-BEGIN, COMMIT, REPORT, REGISTER, TO_STAG, TO_PROD = blocks(PAGE, "A day's work")
-MERGE, RESOLVE, _ = blocks(PAGE, "A conflict")
-(BACK,) = blocks(PAGE, "The way back")
+def blocks(heading):
+    """The blocks of commands under a heading of the page."""
+    text = (ROOT / "docs" / "branches.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+
+
+(ONCE,) = blocks("Once per clone")
+BEGIN, COMMIT, REPORT, REGISTER, TO_STAG, TO_PROD = blocks("A day's work")
+MERGE, RESOLVE, _ = blocks("A conflict")
+(BACK,) = blocks("The way back")
 
 
 def run(clone, block, runner=ok, **words):
@@ -132,7 +130,7 @@ def a_better_model_follows(story):
     run(ben, REPORT)
     report = (ben / "report.md").read_text(encoding="utf-8")
     assert "**Verdict: promote.**" in report and "better." in report
-    assert "| train.alphas | [60.0] | [4.0] |" in report
+    assert "| model.alphas | [60.0] | [4.0] |" in report
     assert (ben / "report.png").is_file()
     for name in ("report.md", "report.png"):
         (ben / name).unlink()
@@ -211,7 +209,7 @@ def prod_is_what_was_tested(story, tmp_path, monkeypatch):
     mlflow.set_tracking_uri(story.address)
     version = story.client.get_model_version_by_alias(NAME, "prod")
     assert int(version.version) == 2
-    bundle = Path(story.client.download_artifacts(version.run_id, "bundle", str(tmp_path)))
+    bundle = Path(story.client.download_artifacts(version.run_id, FILES, str(tmp_path)))
     assert checksum(bundle / "model.json", "sha256") == version.tags["model_sha256"]
     table, _ = read_processed(Project(PROBLEM, build_model, story.team.ben))
     loaded = mlflow.pyfunc.load_model(f"models:/{NAME}@prod").predict(table[list(PROBLEM.names)])
