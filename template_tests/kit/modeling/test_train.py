@@ -1,6 +1,7 @@
 """Training, quoting and promotion, on three problems and with other people's models."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -136,8 +137,9 @@ def test_a_param_that_the_model_refuses_or_misses_is_named(new_project, model, s
     project = new_project(LAPTOPS, model={"crossed": [], "alphas": [2], "inner_folds": 2} | model)
     told = {name: value for name, value in project.params.model.items() if value is not None}
     preprocess(project)
+    params = project.params.model_copy(update={"model": told})
     with pytest.raises(UserError) as error:
-        train(project.with_params(project.params.model_copy(update={"model": told})))
+        train(replace(project, given_params=params))
     assert said in str(error.value)
 
 
