@@ -19,8 +19,7 @@ from servers import free_port
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.bundle import load_bundle, read_metadata
 from laptop_pricing.kit.modeling.train import read_processed
-from laptop_pricing.kit.params import PARAMS_FILE
-from laptop_pricing.kit.project import Project
+from laptop_pricing.kit.project import PARAMS_FILE, Project
 from laptop_pricing.problem import PROBLEM
 
 pytestmark = pytest.mark.services

@@ -45,10 +45,10 @@ def test_a_first_track_killed_at_any_point_does_not_hinder_a_later_one(tmp_path)
     lasted = time.monotonic() - start
     assert process.exitcode == 0
     chance = random.Random(14)
-    for point in range(8):
+    for point in range(5):
         folder = tmp_path / str(point)
         process = started(folder)
-        time.sleep(lasted * (point + chance.random()) / 8)
+        time.sleep(lasted * (point + chance.random()) / 5)
         process.kill()
         process.join()
         begin(folder)

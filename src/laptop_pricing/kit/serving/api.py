@@ -89,17 +89,8 @@ def create_app(
     many: Any = Annotated[list[one], Field(min_length=1, max_length=MAX_ROWS)]
     query = Annotated[Wanted, Query()]
 
-    app = FastAPI(
-        title=problem.name,
-        description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
-        version="1",
-        dependencies=[Depends(Key(key))],
-        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
-    )
+    app = _empty_app(problem, key)
     app.state.bundle, app.state.version, app.state.origin = bundle, version, origin
-    app.router.route_class = Direct
-    app.add_exception_handler(RequestValidationError, _refuse)
-    app.add_route("/healthz", _health)
 
     def answer(cases: list[Any], wanted: Wanted) -> list[QuoteAnswer]:
         rows = [vars(case) for case in cases]
@@ -136,6 +127,20 @@ def create_app(
     async def schema() -> SchemaAnswer:
         return SchemaAnswer(**vars(problem))
 
+    return app
+
+
+def _empty_app(problem: Problem, key: Optional[str]) -> FastAPI:
+    app = FastAPI(
+        title=problem.name,
+        description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
+        version="1",
+        dependencies=[Depends(Key(key))],
+        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
+    )
+    app.router.route_class = Direct
+    app.add_exception_handler(RequestValidationError, _refuse)
+    app.add_route("/healthz", _health)
     return app
 
 
