@@ -68,11 +68,14 @@ def _obtain_data(project: Project, say: Say) -> None:
     if others := sorted(path.name for path in project.raw.parent.glob("*.csv")):
         problem = f"found {', '.join(others)}; expected {project.raw.name}"
         raise UserError("data/raw", problem, f"move it elsewhere, then {project.name} ingest PATH")
-    run_dvc(project, "checkout", "data.dvc", capture=True)
+    repo, source = open_repo(project), project.params.ingest.source
+    listing = promised(repo).get(str(Path("data", "raw")))
+    # Without the listing DVC would ask the remote for it, and that one may be silent.
+    if listing and repo.cache.local.exists(listing):
+        run_dvc(project, "checkout", "data.dvc", capture=True)
     if project.raw.is_file():
         return
-    repo, source = open_repo(project), project.params.ingest.source
-    if not repo.config["remote"] or str(Path("data", "raw")) not in promised(repo):
+    if not repo.config["remote"] or not listing:
         say(f"Getting the data: {source}")
         ingest(project, source)
         return
