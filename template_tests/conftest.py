@@ -9,6 +9,9 @@ import pytest
 from baking import take_snapshot
 from environments import ROOT
 
+# Else each start of a program in another environment would compile it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 _SPEC = importlib.util.spec_from_file_location("shared_fixtures", ROOT / "tests" / "conftest.py")
 _SHARED = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_SHARED)

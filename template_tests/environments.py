@@ -1,6 +1,6 @@
 """Virtual environments for tests: other Pythons, other versions of the libraries.
 
-Each is made once, by plain ``venv`` and ``pip``, and kept in ``.environments/``. Remove that
+Each is made once, by ``venv`` and ``uv``, and kept in ``.environments/``. Remove that
 folder to have them made anew.
 """
 
@@ -36,8 +36,8 @@ def environment(name, requirements, python=None):
     Path
         ``bin``, or ``Scripts`` on Windows.
 
-    Without such a Python the test is skipped. It is skipped, too, when pip cannot install; where
-    the variable CI is set it fails then.
+    Without such a Python the test is skipped. It is skipped, too, when nothing can be installed;
+    where the variable CI is set it fails then.
     """
     interpreter = sys.executable if python is None else find_python(python)
     if interpreter is None:
@@ -80,13 +80,17 @@ def _make(folder, interpreter, base, content):
         wanted = folder / "requirements.txt"
         wanted.write_text(content, encoding="utf-8")
         python = str(_executables(folder) / "python")
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        _run([*pip, "--requirement", str(wanted)], cwd=base)
+        install(python, "--requirement", str(wanted), cwd=base)
     except subprocess.CalledProcessError as error:
         output = f"{error.stdout}{error.stderr}".strip()
         reason = f"cannot make the environment {folder.name}: {output[-1000:]}"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     (folder / MARKER).touch()
+
+
+def install(python, *what, cwd=None):
+    """Install into the environment of a Python what pip would, in a tenth of the time."""
+    _run([sys.executable, "-m", "uv", "pip", "install", "-q", "--python", python, *what], cwd=cwd)
 
 
 def _executables(folder):

@@ -1,18 +1,20 @@
 """The tutorial, typed in an empty folder: its blocks in their order, to the letter.
 
-But for three things: the repository's path stands for its address, LAPTOP_CSV for the published
-one, and the environment is the running one (test_baked.py installs afresh).
+But for four things: the repository's path stands for its address, LAPTOP_CSV for the published
+one, the environment is the running one (test_baked.py installs afresh), and there is one seed.
 """
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
+from baking import check
 from environments import ROOT
 from servers import free_port, running
 
@@ -22,6 +24,7 @@ pytestmark = [
 ]
 
 INSTALL = "python3 -m venv .venv\nsource .venv/bin/activate\npip install -r requirements.txt\n"
+SEEDS = "".join(f"  - {seed}\n" for seed in range(5))
 URL = "https://raw.githubusercontent.com/michelpf/dataset-laptop-pricing/main/laptop-price-brl.csv"
 
 
@@ -29,6 +32,11 @@ URL = "https://raw.githubusercontent.com/michelpf/dataset-laptop-pricing/main/la
 def said(snapshot, laptop_csv, tmp_path_factory):
     """What each command of the tutorial said, in its order: pairs of the line and its output."""
     folder = tmp_path_factory.mktemp("tutorial")
+    template = shutil.copytree(snapshot, folder / "template")
+    params = (template / "params.yaml").read_text("utf-8")
+    assert SEEDS in params  # seconds, where all seeds are minutes
+    (template / "params.yaml").write_text(params.replace(SEEDS, "  - 0\n"), encoding="utf-8")
+    check(template, "git", "-c", "user.name=T", "-c", "user.email=t@t", "commit", "-qam", "one")
     command = folder / "bin" / "laptop-pricing"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m laptop_pricing "$@"\n')
@@ -63,12 +71,12 @@ def said(snapshot, laptop_csv, tmp_path_factory):
                 if line.startswith("cd "):
                     place = place / line[3:]
                 else:
-                    heard.append((line, type_in(line, place, environment, snapshot, laptop_csv)))
+                    heard.append((line, type_in(line, place, environment, template, laptop_csv)))
     yield heard
 
 
-def type_in(line, place, environment, snapshot, laptop_csv):
-    stand_ins = {"PATH-OR-URL": str(snapshot), URL: str(laptop_csv)}
+def type_in(line, place, environment, template, laptop_csv):
+    stand_ins = {"PATH-OR-URL": str(template), URL: str(laptop_csv)}
     words = [stand_ins.get(word, word) for word in shlex.split(line)]
     if line.startswith("mlflow ui"):
         return look_at(words, place, environment)

@@ -31,7 +31,7 @@ IDENTITY = {f"GIT_{who}_NAME": "Test" for who in ("AUTHOR", "COMMITTER")}
 IDENTITY |= {f"GIT_{who}_EMAIL": "test@example.org" for who in ("AUTHOR", "COMMITTER")}
 
 # (server, client). The locked client on the locked server is what test_dagshub.py has, too.
-PAIRS = (("2.7.1", "locked"), ("2.7.1", "2.22.5"), ("2.22.5", "locked"), ("locked", "2.22.5"))
+PAIRS = (("2.7.1", "locked"), ("2.22.5", "locked"), ("locked", "2.22.5"))  # server, client
 
 
 @pytest.fixture(scope="session")

@@ -203,7 +203,7 @@ def test_the_gate_leaves_every_alias_where_it_was_and_force_keeps_its_reason(tea
     first = team.in_production()
     worse = register_result(team.poor)
     said = (
-        f"version {worse}: is not promoted to {{}}: .*MAPE on the hold-out .*worse by .*tolerance"
+        f"version {worse}: not promoted to {{}}: .*MAPE on the hold-out .*worse by .*tolerance"
     )
     team.refused(StepFailed, said.format("stag"), team.poor, "stag")
     assert team.aliases() == {"devl": worse, "stag": first, "prod": first}

@@ -93,7 +93,7 @@ def promote(project: Project, to: str, version: Optional[str] = None, force: str
         ask = new and not back
         comparison, found = _examine(client, project, candidate, champion) if ask else (None, [])
         if found and not force:
-            problem = f"is not promoted to {to}: {'; '.join(found)}"
+            problem = f"not promoted to {to}: {'; '.join(found)}"
             raise StepFailed(f"version {version}", problem, "the aliases mean what they meant")
         if (now := _held(client, name).get(to)) != champion:
             problem = f"was given to version {now} meanwhile, by somebody else"
