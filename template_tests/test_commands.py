@@ -20,6 +20,7 @@ from solo import call, change_params
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="the blocks are for a POSIX shell"),
 ]
 

@@ -38,6 +38,7 @@ RAW_FILE = PROBLEM.raw_file
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="process groups and mounts of POSIX"),
 ]
 PATIENCE_S = 60  # plain DVC asks a silent storage for many minutes

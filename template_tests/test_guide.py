@@ -8,7 +8,7 @@ import sys
 import pytest
 from baking import bake, check, ready, tracked
 
-pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_home")]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.usefixtures("own_home")]
 
 REPLACED = {"src/diabetes/problem.py", "params.yaml"}
 BLOCK = re.compile(

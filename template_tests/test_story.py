@@ -23,6 +23,7 @@ from laptop_pricing.problem import PROBLEM
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="process groups of POSIX"),
 ]
 

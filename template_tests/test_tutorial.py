@@ -20,6 +20,7 @@ from servers import free_port, running
 
 pytestmark = [
     pytest.mark.services,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="its commands are those of a POSIX shell"),
 ]
 

@@ -14,7 +14,7 @@ from environments import ROOT
 from servers import free_port, running
 from solo import change_params
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 EXECUTE = ["jupyter", "nbconvert", "--to", "notebook", "--execute", "notebooks/*.ipynb"]

@@ -25,7 +25,7 @@ from laptop_pricing.kit.project import Project
 from laptop_pricing.model import build_model
 from laptop_pricing.problem import PROBLEM
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 BUCKET = GIVEN["BucketName"]
 ARN = f"arn:aws:s3:::{BUCKET}"

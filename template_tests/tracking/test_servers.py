@@ -22,7 +22,7 @@ from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.kit.project import PARAMS_FILE, Project
 from laptop_pricing.problem import PROBLEM
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 PATIENCE_S = 12
 CLIENT_S = 300

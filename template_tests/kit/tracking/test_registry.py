@@ -202,9 +202,7 @@ def test_a_better_model_takes_over_and_says_by_how_much(team):
 def test_the_gate_leaves_every_alias_where_it_was_and_force_keeps_its_reason(team):
     first = team.in_production()
     worse = register_result(team.poor)
-    said = (
-        f"version {worse}: not promoted to {{}}: .*MAPE on the hold-out .*worse by .*tolerance"
-    )
+    said = f"version {worse}: not promoted to {{}}: .*MAPE on the hold-out .*worse by .*tolerance"
     team.refused(StepFailed, said.format("stag"), team.poor, "stag")
     assert team.aliases() == {"devl": worse, "stag": first, "prod": first}
     found = promote(team.poor, "stag", force="a recall")
