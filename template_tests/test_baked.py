@@ -32,7 +32,8 @@ def does_its_main_job(project, laptop_csv, **variables):
     assert re.search(r"Rows +823 read, 21 duplicates, 0 rejected", said), said
     assert re.search(r"new run \w{32} in bike-fares", said)
     author = ("-c", "user.name=T", "-c", "user.email=t@example.org")
-    check(project, "git", *author, "commit", "-qam", "the first model")
+    check(project, "git", "add", "-A")
+    check(project, "git", *author, "commit", "-qm", "the first model")
     return said
 
 
