@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from problems import LAPTOPS, MADE, PROBLEMS, each_problem
 
-from laptop_pricing.kit.data.sample import make_sample
+from laptop_pricing.kit.data.sample import sample_blocks
 from laptop_pricing.kit.data.table import validate
 
 COLUMNS = {c.name: c for p in PROBLEMS for c in p.columns}
@@ -90,7 +90,7 @@ def test_a_row_names_all_that_is_wrong_with_it(problem, nothing):
 @pytest.mark.parametrize("problem", [LAPTOPS, MADE], ids=lambda problem: problem.name)
 def test_rules_and_warnings_hold_for_a_row_as_they_do_for_a_table(problem):
     lax = replace(problem, rules=(), warnings=())  # so that the sample breaks them
-    text = make_sample(lax, 300).set_axis([c.name for c in problem.columns], axis=1)
+    text = next(sample_blocks(lax, 300)).set_axis([c.name for c in problem.columns], axis=1)
     table = validate(text, problem.columns)[0]
     rows = table[list(problem.names)].to_dict("records")
     for rule in problem.rules:

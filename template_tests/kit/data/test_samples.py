@@ -7,17 +7,19 @@ import pytest
 from problems import LAPTOPS, MADE, PROBLEMS, each_problem, make_project
 
 from laptop_pricing.kit.data.preprocess import TABLE_FILE, preprocess
-from laptop_pricing.kit.data.sample import make_sample, write_sample
+from laptop_pricing.kit.data.sample import BLOCK_ROWS, sample_blocks, write_sample
 from laptop_pricing.kit.data.split import grouped_folds, is_held_out, raw_key
 from laptop_pricing.kit.data.table import validate
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.evaluate import cross_validate, summarise
 
-BYTES = dict(zip((p.name for p in PROBLEMS), ("70962ff0a608", "12e9359113ff", "db17bb9ff094")))
+BYTES = dict(
+    zip((problem.name for problem in PROBLEMS), ("70962ff0a608", "12e9359113ff", "db17bb9ff094"))
+)
 
 
 def sample(problem, rows=2000, seed=1):
-    text = make_sample(problem, rows, seed)
+    text = pd.concat(sample_blocks(problem, rows, seed))
     return text.set_axis([column.name for column in problem.columns], axis=1)
 
 
@@ -43,6 +45,13 @@ def test_it_is_good_raw_data(problem, rows):
         assert 0.1 < again.mean() < 0.4
         for rule in problem.warnings:
             assert 0 <= rule.holds(table).mean() < 0.15
+
+
+def test_blocks_differ_and_none_is_larger_than_its_size():
+    blocks = sample_blocks(MADE, 10**7)
+    first, second = next(blocks), next(blocks)
+    assert len(first) == len(second) == BLOCK_ROWS and not first.equals(second)
+    assert [len(block) for block in sample_blocks(MADE, BLOCK_ROWS + 1)] == [BLOCK_ROWS, 1]
 
 
 @pytest.mark.parametrize("problem", [LAPTOPS, MADE], ids=lambda problem: problem.name)

@@ -230,11 +230,11 @@ def test_targets_of_zero_and_unknown_categories_are_refused(given, fitted):
 
 def test_defect_1_one_case_has_one_prediction_whatever_the_hash_seed():
     program = (
-        "from laptop_pricing.kit.data.sample import make_sample\n"
+        "from laptop_pricing.kit.data.sample import sample_blocks\n"
         "from laptop_pricing.kit.data.table import validate\n"
         "from laptop_pricing.kit.modeling.factor_ridge import FactorRidge\n"
         "from laptop_pricing.problem import PROBLEM as p\n"
-        "text = make_sample(p, 60).set_axis([c.name for c in p.columns], axis=1)\n"
+        "text = next(sample_blocks(p, 60)).set_axis([c.name for c in p.columns], axis=1)\n"
         "table, _ = validate(text, p.columns)\n"
         "print(FactorRidge(p.features).fit(table, table.price).predict(table).tolist())\n"
     )

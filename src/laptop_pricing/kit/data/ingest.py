@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataUnavailable, UserError
-from ..files import atomic_path, checksum, write_json
+from ..files import atomic_path, checksum
 from ..project import Project
 from .read import read_csv, read_dataset, reason
 
-SOURCE_FILE = "source.json"
 _MISSPELLED = "expected https://host/path, s3://bucket/path or a path; no user, no spaces"
 
 
@@ -49,7 +48,6 @@ def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any
         if 2 * rows < before and not shrink:
             found = f"found {rows} rows; data/raw has {before}"
             raise UserError(name, found, "add --shrink if that is right")
-    write_json(project.interim / SOURCE_FILE, result)
     return result
 
 

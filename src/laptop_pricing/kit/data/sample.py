@@ -1,7 +1,7 @@
 """A synthetic sample of any problem, in the raw file's own spelling; the same bytes everywhere."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,32 @@ from ..errors import UserError
 from ..files import atomic_path
 from ..problem import Column, Problem, Value
 
+BLOCK_ROWS = 50_000
 SEED = 2025
 Draw = Callable[..., Any]  # (high, shape): integers below `high`, from a frozen stream (NEP 19)
 
 
 def write_sample(problem: Problem, path: Path, rows: int, seed: int = SEED) -> None:
-    """Write `rows` made-up items as CSV."""
-    with atomic_path(path) as part:
-        make_sample(problem, rows, seed).to_csv(part, index=False, lineterminator="\n")
+    """Write `rows` made-up items as CSV, in memory that does not grow with them."""
+    with atomic_path(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
+        for i, block in enumerate(sample_blocks(problem, rows, seed)):
+            block.to_csv(file, index=False, header=i == 0, lineterminator="\n")
 
 
-def make_sample(problem: Problem, rows: int, seed: int = SEED) -> pd.DataFrame:
-    """The sample as text, under raw names."""
+def sample_blocks(problem: Problem, rows: int, seed: int = SEED) -> Iterator[pd.DataFrame]:
+    """The sample in blocks of text, of up to BLOCK_ROWS rows, under raw names."""
     draw: Draw = partial(np.random.RandomState(seed).randint, 0, dtype=np.int64)
-    table, here = _cases(draw, problem, rows), np.arange(rows)
-    # One case in four is listed again at another target; a few rows are there twice, whole.
-    earlier = draw(rows, rows)
-    table = table.take(np.where(draw(100, rows) < 22, earlier, here))
-    table[problem.target.name] = _targets(draw, problem, table)
-    for column in problem.late:
-        table[column.name] = _choose(draw, column, rows)
-    table = table.take(np.maximum(here - (draw(100, rows) < 2), 0)).reset_index(drop=True)
-    return pd.DataFrame({c.raw_name: table[c.name].map(cache(c.spell)) for c in problem.columns})
+    for start in range(0, rows, BLOCK_ROWS):
+        size = min(BLOCK_ROWS, rows - start)
+        table, here = _cases(draw, problem, size), np.arange(size)
+        # One case in four is listed again at another target; a few rows are there twice, whole.
+        earlier = draw(size, size)
+        table = table.take(np.where(draw(100, size) < 22, earlier, here))
+        table[problem.target.name] = _targets(draw, problem, table)
+        for column in problem.late:
+            table[column.name] = _choose(draw, column, size)
+        table = table.take(np.maximum(here - (draw(100, size) < 2), 0)).reset_index(drop=True)
+        yield pd.DataFrame({c.raw_name: table[c.name].map(cache(c.spell)) for c in problem.columns})
 
 
 def _cases(draw: Draw, problem: Problem, rows: int) -> pd.DataFrame:
