@@ -31,7 +31,7 @@ from laptop_pricing.kit.modeling.evaluate import baselines, fit
 from laptop_pricing.kit.modeling.quote import quote_rows
 from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.kit.project import open_project
-from laptop_pricing.kit.tracking import flavor
+from laptop_pricing.kit.tracking import runs
 from laptop_pricing.model import build_model
 from laptop_pricing.problem import PROBLEM
 
@@ -239,7 +239,7 @@ def main():
         model = Path(folder) / "model"
         mlflow.pyfunc.save_model(
             str(model),
-            loader_module=flavor.__name__,
+            loader_module=runs.__name__,
             data_path=str(project.models),
             pip_requirements=[],
         )

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import runpy
 import shutil
 import sys
 
@@ -104,6 +105,11 @@ def test_what_a_page_imports_of_ours_is_there(page):
         ):
             missing = set(names.split(", ")) - set(dir(importlib.import_module(module)))
             assert missing == set(), module
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_a_benchmark_finds_what_it_imports(path):
+    assert runpy.run_path(str(path))["main"]
 
 
 def test_a_notebook_shows_the_outputs_of_this_very_notebook_alone(site):
