@@ -9,6 +9,17 @@ import pytest
 from baking import take_snapshot
 from environments import ROOT
 
+# These take the longest: begun last, they would keep one of two processes waiting.
+_FIRST = ("test_baked", "test_workflows", "test_workflow", "test_sharing", "test_dagshub")
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        return _FIRST.index(item.path.stem) if item.path.stem in _FIRST else len(_FIRST)
+
+    items.sort(key=place)
+
+
 # Else each start of a program in another environment would compile it again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -388,6 +388,7 @@ def own_clone(snapshot, tmp_path, own_home):
     return clone, kept | {"PATH": path, "PYTHONPATH": str(clone / "src"), "CI": "true"}
 
 
+@pytest.mark.slow
 def test_lint(own_clone):
     passes(*_ordered(own_clone, HOOKS))
     passes(*_ordered(own_clone, PAGES))
@@ -419,6 +420,7 @@ def test_without_a_server_there_is_a_notice(tmp_path):
     assert conditions == {"vars.MLFLOW_TRACKING_URI != ''", "vars.MLFLOW_TRACKING_URI == ''"}
 
 
+@pytest.mark.slow
 def test_the_audit_reads_every_pin(own_clone):
     """Up to the look into the database of vulnerabilities, which is of the day and of the net."""
     pin = line(GET_AUDIT).removeprefix("python -m pip install ")
