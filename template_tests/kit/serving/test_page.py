@@ -58,6 +58,8 @@ def open_page(address_of, monkeypatch):
     def give(problem=LAPTOPS, address="", key=KEY):
         monkeypatch.setenv(VARIABLE, key)
         address = address or address_of(problem)
+        # AppTest leaves the page as the main module, which a new process would then run.
+        monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
         monkeypatch.setattr(sys, "argv", [str(PAGE), problem.name, address, VARIABLE])
         page = AppTest.from_file(str(PAGE), default_timeout=60).run()
         assert not page.exception
