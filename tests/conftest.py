@@ -58,6 +58,7 @@ def params():
         name: value[:2] if isinstance(value, list) and name.endswith("s") else value
         for name, value in params.model.items()
     }
+    model |= {name: 2 for name in model if name == "inner_folds"}
     train = params.train.model_copy(update={"folds": 3, "seeds": (0,)})
     anything = params.preprocess.model_copy(update={"median_target": (1e-9, 1e12)})
     changes = {"model": model, "train": train, "preprocess": anything}
