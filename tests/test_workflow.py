@@ -50,7 +50,7 @@ def test_a_second_run_has_nothing_to_do(first_run):
     again = ours(root, "run")
     assert "Running stage" not in again
     assert f"tracked before, as run {run_id}" in again
-    assert status(root) == ""
+    assert status(root) == "" and "up to date" in call(root, "dvc", "status")
 
 
 def test_a_clone_pulls_the_same_files_from_a_folder(project, tmp_path):
