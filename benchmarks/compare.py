@@ -101,7 +101,7 @@ def main():
         cells = [
             f"{line['mean']:.3f} ± {line['sd']:.3f}" for line in list(summarise(folds).values())[:2]
         ]
-        more = against(ours, folds, params).values()
+        more = against(PROBLEM, ours, folds, params).values()
         cells += [f"{line['more']:+.3f} ± {line['margin']:.3f}" for line in more]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 

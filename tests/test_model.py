@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from laptop_pricing.kit.data.table import features
+from laptop_pricing.kit.data.table import features, records
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.interval import interval
 from laptop_pricing.kit.modeling.predict import predict
@@ -71,13 +71,16 @@ def test_the_low_end_never_falls_as_the_prediction_rises(bundle):
 def test_one_case_a_table_and_its_reasons_give_one_prediction(trained, bundle):
     table, _ = read_processed(trained)
     table = table.head(100)
-    quotes = quote_rows(PROBLEM, bundle, table.to_dict("records"))
+    quotes = quote_rows(PROBLEM, bundle, records(table, PROBLEM.names))
     found = predict(PROBLEM, bundle, table).iloc[:, 0]
     np.testing.assert_allclose([quote.prediction for quote in quotes], found, rtol=1e-9)
     for quote in quotes:
         if quote.factors is not None:
             product = quote.base * np.prod([*quote.factors.values()])
             assert product == pytest.approx(quote.prediction, rel=1e-9)
+        if quote.terms is not None:
+            total = quote.base + sum(quote.terms.values())
+            assert quote.prediction >= total - 1e-9 * abs(total)  # it is held at the lowest seen
 
 
 def test_words_outside_the_vocabulary_are_refused_by_name():

@@ -5,9 +5,10 @@ import keyword
 import pytest
 
 from laptop_pricing.kit.data.read import read_dataset
-from laptop_pricing.kit.data.table import GROUP, KEY, validate
+from laptop_pricing.kit.data.table import GROUP, KEY, records, validate
 from laptop_pricing.kit.modeling.predict import output_columns
 from laptop_pricing.kit.modeling.train import read_processed
+from laptop_pricing.kit.problem import REFUSED, says_nothing
 from laptop_pricing.problem import PROBLEM
 
 OUR_OWN = {"row", KEY, GROUP, "margin", "risk", *output_columns(PROBLEM)}
@@ -39,13 +40,14 @@ def test_a_column_reads_what_it_spells_in_any_case(column):
 @each(PROBLEM.columns)
 @pytest.mark.parametrize("cell", ["", "  ", "no such value", None, [], float("nan")])
 def test_a_column_guesses_nothing(column, cell):
-    assert column.read(cell) is None
+    nothing = column.optional and says_nothing(cell)
+    assert column.read(cell) is (column.default if nothing else REFUSED)
 
 
 @each(NUMBERS)
 def test_a_number_beyond_its_range_is_refused(column):
     for beyond in (column.low - 1, column.high + 1, True):
-        assert column.read(beyond) is None and column.read(str(beyond)) is None
+        assert column.read(beyond) is column.read(str(beyond)) is REFUSED
 
 
 @each([column for column in NUMBERS if column.levels])
@@ -95,6 +97,6 @@ def test_a_rule_answers_for_a_whole_table_and_for_one_row_alike(rule, trained):
     assert answers.dtype == bool and answers.index.equals(table.index)
     assert answers.all() or rule not in PROBLEM.rules
     if rule not in PROBLEM.late_warnings:
-        for row, answer in zip(table.head(50).to_dict("records"), answers):
+        for row, answer in zip(records(table.head(50), table.columns), answers):
             told = {f.expected for f in PROBLEM.broken_rules(row)} | set(PROBLEM.doubts(row))
             assert (rule.text in told) == (bool(answer) == (rule not in PROBLEM.rules))

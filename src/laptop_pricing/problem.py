@@ -40,6 +40,7 @@ PROBLEM = Problem(
     raw_file="laptop-price-brl.csv",
     caveat="The prices look like converted list prices of new laptops (INR x 0.067), not like "
     "second-hand purchases.",
+    bought=True,
     features=FEATURES,
     target=number("price", "Price", "BRL", 500, 60_000, raw_name="Price"),
     late=(

@@ -20,10 +20,10 @@ from typing import Annotated, Any, Optional
 import typer
 from typer import Argument, Context, Option
 
-from .console import ask_for, how_to_open, print_quote, print_summary, say, warn
+from .console import ask_for, figure, how_to_open, print_quote, print_summary, say, warn
 from .errors import DataUnavailable, ProjectError, StepFailed, UserError
 from .files import short
-from .problem import Failure, Problem
+from .problem import Failure, Problem, amount
 from .project import BuildModel, Project, open_project
 
 Alias = Enum("Alias", {"stag": "stag", "prod": "prod"}, type=str)
@@ -114,7 +114,12 @@ def named_command(problem: Problem) -> Any:
     fields = "\n".join(f"  {c.name}: {c.description.lower()}, {c.rule}" for c in problem.features)
     told = " ".join(f"{name}={shlex.quote(text)}" for name, text in problem.example.items())
     quote_command.help += f"\n\n\b\nFields:\n{fields}"
-    quote_command.epilog = f"quote {told} --margin 0.2"
+    quote_command.epilog = f"quote {told}"
+    if problem.bought:
+        quote_command.epilog += " --margin 0.2"
+    else:
+        asked = [p for p in quote_command.params if p.name not in ("margin", "risk")]
+        quote_command.params = asked
     for command in (*commands.values(), *commands["connect"].commands.values()):
         command.epilog = command.epilog and f"Example: {problem.name} {command.epilog}"
     return root
@@ -161,7 +166,7 @@ def run(ctx: Context, sample: Sample = False) -> None:
     if the success criteria of params.yaml are missed, or the result could not be tracked.
     """
     from . import workflow
-    from .modeling.gate import criteria
+    from .modeling.gate import criteria, unbeaten
 
     project, result = ctx.obj.open(), None
     if not sample:
@@ -183,6 +188,8 @@ def run(ctx: Context, sample: Sample = False) -> None:
         return
     if not all(c.met for c in criteria(result.metrics, project.params)):
         raise StepFailed("params.yaml: criteria", "the success criteria are missed")
+    if plain := unbeaten(project.problem, result.metrics, "median"):
+        raise StepFailed("", plain[0], "docs/model.md names other models to try")
     if not result.tracked:
         raise StepFailed("", "the model is there, but its run is not tracked")
 
@@ -216,9 +223,8 @@ def train(ctx: Context) -> None:
     """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
     from .modeling.train import train
 
-    for name, figure in train(ctx.obj.open())["cv"].items():
-        digits = 2 if name in ("R2", "MAPE") else 0
-        typer.echo(f"{name:<5}{figure['mean']:,.{digits}f} ± {figure['sd']:,.{digits}f}")
+    for name, line in train(ctx.obj.open())["cv"].items():
+        typer.echo(f"{name:<5}{figure(name, line['mean'])} ± {figure(name, line['sd'])}")
 
 
 @app.command(epilog="track")
@@ -370,10 +376,9 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
     found = promote(project, to.value, str(version or "") or None, force.strip())
     warn(found.objections)
     if found.comparison:
-        typer.echo(
-            f"MAPE on the hold-out {found.comparison.champion['MAPE']:.4f} -> "
-            f"{found.comparison.candidate['MAPE']:.4f}"
-        )
+        name, ours = project.problem.error_name, found.comparison
+        was, now = ours.champion[name], ours.candidate[name]
+        typer.echo(f"{name} on the hold-out {was:.4f} -> {now:.4f}")
     said = " has had it before: back without the gate" if found.back else ""
     said = said if found.new else " has it already"
     typer.echo(f"{to.value}: version {found.version}{said}")
@@ -389,9 +394,10 @@ def versions(ctx: Context) -> None:
 def _print_holders(project: Project) -> None:
     from .tracking.registry import holders
 
-    typer.echo("| alias | version | MAPE | commit | data |\n|---|---|---|---|---|")
-    for h in holders(project).itertuples():
-        typer.echo(f"| {h.alias} | {h.version} | {h.MAPE} | {h.commit[:7]} | {h.data_md5[:7]} |")
+    name = project.problem.error_name
+    typer.echo(f"| alias | version | {name} | commit | data |\n|---|---|---|---|---|")
+    for alias, version, error, commit, md5 in holders(project).itertuples(index=False):
+        typer.echo(f"| {alias} | {version} | {error} | {commit[:7]} | {md5[:7]} |")
 
 
 @app.command(epilog="report --base stag -o report.md")
@@ -418,7 +424,7 @@ def predict(ctx: Context, source: In, output: Out) -> None:
     problem = ctx.obj.problem
     predictions, warnings = predict_file(ctx.obj.open(), source, _output(ctx.obj, output))
     warn(warnings)
-    middle = f"median {problem.target.name} {predictions.iloc[:, 0].median():,.0f}"
+    middle = f"median {problem.target.name} {amount(predictions.iloc[:, 0].median())}"
     typer.echo(f"{output}: {len(predictions)} {problem.items}, {middle} {problem.target.unit}")
 
 

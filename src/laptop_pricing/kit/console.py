@@ -3,7 +3,7 @@
 import math
 import shutil
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -11,7 +11,7 @@ import typer
 
 from .errors import without_credentials
 from .files import short
-from .problem import Column, Problem
+from .problem import REFUSED, Column, Problem, amount
 from .project import Project
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SMALL_FACTOR = 0.005  # nearer to 1 than this, factors are summed up
 _BAR = 20  # characters for a doubling
+_PLAIN = {"median": "the median", "ridge": "a plain Ridge"}
 
 
 def say(text: str) -> None:
@@ -37,8 +38,8 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
     """Print what a run left behind and where to look at it; of a sample every line says so."""
     from .modeling.gate import criteria
 
-    problem, data, metrics = project.problem, result.data, result.metrics
-    home, cv = result.project, metrics["cv"]
+    problem, data, metrics, home = project.problem, result.data, result.metrics, result.project
+    held, unit = metrics["holdout"], problem.target.unit
     counts = ", ".join(f"{data[key]} {key}" for key in ("duplicates", "rejected", "kept"))
     lines = [
         ("Rows", f"{data['rows']} read, {counts} ({data['groups']} different {problem.items})")
@@ -49,16 +50,17 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
         word, colour = ("met", "green") if c.met else ("missed", "red")
         word, colour = (f"{word}, not enforced", "") if sample else (word, colour)
         verdict = typer.style(f"{c.promised} {word}", fg=colour or None)
-        plain = metrics["baselines"]["ridge"][c.name]["mean"]
-        lines.append((c.name, f"{c.mean:.2f} ± {c.sd:.2f}   {verdict}   (plain Ridge {plain:.2f})"))
-    held = metrics["holdout"]
+        spread = f"{figure(c.name, c.mean)} ± {figure(c.name, c.sd)}"
+        lines.append((c.name, f"{spread}   {verdict}"))
+    lines += [("Against", text) for text in _ahead(problem, metrics)]
+    mae, name = metrics["cv"]["MAE"], problem.error_name
+    unseen = f"R2 {held['R2']:.2f}, {name} {figure(name, held[name])}"
     lines += [
-        ("MAE", f"{cv['MAE']['mean']:,.0f} ± {cv['MAE']['sd']:,.0f} {problem.target.unit}"),
+        ("MAE", f"{amount(mae['mean'])} ± {amount(mae['sd'])} {unit}"),
         ("Interval", f"the 90 % interval held {metrics['interval']['coverage']:.1%}"),
         (
             "Hold-out",
-            f"R2 {held['R2']:.2f}, MAPE {held['MAPE']:.2f} on {metrics['rows']['held_out']} rows "
-            "that the model never saw",
+            f"{unseen} on {metrics['rows']['held_out']} rows that the model never saw",
         ),
         ("Model", short(home.models)),
         ("Plots", short(home.figures)),
@@ -80,22 +82,38 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
         typer.echo(f"{prefix}All figures are the synthetic sample's: {about}.")
 
 
+def _ahead(problem: Problem, metrics: Mapping[str, Any]) -> Iterator[str]:
+    """By how much the model is better than each plain one, with the 95 % interval's half."""
+    name = problem.error_name
+    for other, line in metrics["baselines"].items():
+        better = f"R2 {-line['R2']['more']:+.2f} ± {line['R2']['margin']:.2f}"
+        error = f"{figure(name, -line[name]['more'])} ± {figure(name, line[name]['margin'])}"
+        yield f"{_PLAIN[other]}: {better}, {name} {error}"
+
+
+def figure(name: str, value: float) -> str:
+    """The figure of a metric, with the digits that say something."""
+    return f"{value:.2f}" if name in ("R2", "MAPE") else amount(value)
+
+
 def print_quote(
     problem: Problem, row: dict[str, Any], quote: "Quote", margin: Optional[float]
 ) -> None:
     """Print a prediction, its interval, a bar per factor, and the offers if a margin was given."""
     unit, items = problem.target.unit, problem.items
-    predicted = typer.style(f"{quote.prediction:,.0f} {unit}", bold=True)
-    typer.echo(f"{predicted}   90 % of such {items}: {quote.low:,.0f} to {quote.high:,.0f} {unit}")
+    predicted = typer.style(f"{amount(quote.prediction)} {unit}", bold=True)
+    ends = f"{amount(quote.low)} to {amount(quote.high)} {unit}"
+    typer.echo(f"{predicted}   90 % of such {items}: {ends}")
     fields = "one field" if quote.distance == 1 else f"{quote.distance} fields"
     near = f"differs in {fields}" if quote.distance else "is the same"
     typer.echo(
         f"The nearest {problem.item} in the data {near}; the usual error is then "
-        f"{quote.typical_error:.0%}."
+        f"{problem.tell_error(quote.typical_error)}."
     )
-    if quote.factors:
-        typer.echo(f"\nWhy: the average {problem.item} is {quote.base:,.0f} {unit}, times")
-        _print_factors(problem, row, quote.factors)
+    if quote.base is not None:
+        word = "times" if quote.factors else "plus"
+        typer.echo(f"\nWhy: the average {problem.item} is {amount(quote.base)} {unit}, {word}")
+        _print_reasons(problem, row, quote)
     if quote.offers:
         typer.echo(f"\nOffers that leave a margin of {margin:.0%} of the sale:")
         typer.echo(f"  {f'offer, {unit}':>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
@@ -105,28 +123,40 @@ def print_quote(
         typer.echo(f"{start}  {line.expected_margin:>15.0%}")
 
 
-def _print_factors(problem: Problem, row: dict[str, Any], factors: dict[str, float]) -> None:
+def _print_reasons(problem: Problem, row: dict[str, Any], quote: "Quote") -> None:
+    """A line per field with its factor or term, and a bar: the longest for the largest."""
     columns = {column.name: column for column in problem.features}
-    ordered = sorted(factors.items(), key=lambda item: -abs(item[1] - 1))
-    rest = [factor for _, factor in ordered if abs(factor - 1) < SMALL_FACTOR]
+    if quote.factors:
+        sizes = {name: math.log(factor) for name, factor in quote.factors.items()}
+        full, least = math.log(2), SMALL_FACTOR
+    else:
+        sizes = quote.terms or {}
+        full = max(map(abs, sizes.values())) or 1.0
+        least = SMALL_FACTOR * full
+    ordered = sorted(sizes.items(), key=lambda item: -abs(item[1]))
+    rest = [size for _, size in ordered if abs(size) < least]
     shown = ordered[: len(ordered) - len(rest)]
+
+    def told(size: float) -> str:
+        return f"x {math.exp(size):.2f}" if quote.factors else f"{size:+,.3g}"
+
     labels = [f"{name} {columns[name].spell(row[name])}" for name, _ in shown]
     width = max(map(len, [*labels, "99 others"])) + 1
-    for label, (_, factor) in zip(labels, shown):
-        bar = min(_BAR, max(1, round(abs(math.log(factor)) / math.log(2) * _BAR)))
-        left, right = ("", "+" * bar) if factor > 1 else ("-" * bar, "")
-        drawn = typer.style(f"{left:>{_BAR}}|{right}", fg="green" if factor > 1 else "red")
-        typer.echo(f"  {label:<{width}}x {factor:.2f}  {drawn}")
+    for label, (_, size) in zip(labels, shown):
+        bar = min(_BAR, max(1, round(abs(size) / full * _BAR)))
+        left, right = ("", "+" * bar) if size > 0 else ("-" * bar, "")
+        drawn = typer.style(f"{left:>{_BAR}}|{right}", fg="green" if size > 0 else "red")
+        typer.echo(f"  {label:<{width}}{told(size)}  {drawn}")
     if rest:
-        typer.echo(f"  {f'{len(rest)} others':<{width}}x {math.prod(rest):.2f}")
+        typer.echo(f"  {f'{len(rest)} others':<{width}}{told(math.fsum(rest))}")
 
 
 def ask_for(column: Column) -> str:
     """The user's answer about a column, typed at a terminal until it can be read."""
-    default = None if column.default is None else column.spell(column.default)
+    default = column.spell(column.default) if column.optional else None
     while True:
         answer = typer.prompt(f"{column.description} ({column.rule})", default=default)
-        if column.read(answer) is not None:
+        if column.read(answer) is not REFUSED:
             return answer
         typer.echo(f"found {answer!r}; expected {column.rule}", err=True)
 

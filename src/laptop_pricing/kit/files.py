@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Optional
 
+from .problem import amount
+
 
 @contextmanager
 def atomic_path(target: Path, folder: Optional[Path] = None) -> Iterator[Path]:
@@ -66,7 +68,7 @@ def render(template: str, **values: Any) -> str:
 
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     jinja = Environment(loader=folder, undefined=StrictUndefined, keep_trailing_newline=True)
-    jinja.filters["percent"] = "{:.1%}".format
+    jinja.filters |= {"percent": "{:.1%}".format, "amount": amount}
     return jinja.get_template(template).render(**values)
 
 

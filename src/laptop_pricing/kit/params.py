@@ -41,7 +41,7 @@ class IngestParams(_Section):
 
 class PreprocessParams(_Section):
     max_rejected: Annotated[float, Field(ge=0, le=1)]
-    median_target: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)]
+    median_target: Annotated[tuple[float, float], AfterValidator(_ascending)]
 
 
 class TrainParams(_Section):
@@ -51,7 +51,8 @@ class TrainParams(_Section):
 
 class Criteria(_Section):
     R2: Annotated[float, Field(le=1)]
-    MAPE: Positive
+    MAPE: Optional[Positive] = None
+    MAE: Optional[Positive] = None
 
 
 class PromoteParams(_Section):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum
 from functools import cached_property, reduce
 from operator import or_
 from reprlib import Repr
@@ -22,6 +23,16 @@ _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60  # characters
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?"
 _DIGITS = 40  # a cell with a longer number is not one
+_NOTHING = {"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown"}  # unless a column has it
+
+
+class Refused(Enum):
+    """What :meth:`Column.read` gives for a cell that is not what the column may hold."""
+
+    REFUSED = 0
+
+
+REFUSED = Refused.REFUSED
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,8 @@ class Column:
     levels: tuple[float, ...] = ()  # the usual sizes, ascending: each step has a worth of its own
     ladders: tuple[tuple[str, ...], ...] = ()  # families of categories, each from least to best
     monotonic: bool = True  # a step up the levels or ladders never lowers the prediction
-    default: Optional[Value] = None  # what holds where nothing is said; None: it has to be said
+    default: Optional[Value] = None  # what holds where nothing is said
+    unknown: bool = False  # or whether a model learns what nothing means; else it has to be said
     raw_name: str = ""  # in the raw file, where it is another
 
     def __post_init__(self) -> None:
@@ -61,23 +73,31 @@ class Column:
         unit = f" of {self.unit}{plural}" if self.unit else ""
         return f"{number}{unit} from {self.low} to {self.high}"
 
-    def read(self, cell: object) -> Optional[Value]:
+    @property
+    def optional(self) -> bool:
+        """Whether nothing need be said."""
+        return self.unknown or self.default is not None
+
+    def read(self, cell: object) -> Union[Value, None, Refused]:
         """Read one cell: text, raw ("8 GB") or clean ("8"), or a value of the column's own kind.
 
-        None where it is not what the column may hold. Nothing is coerced: true is no number.
+        What says nothing, such as a blank or "n/a", gives the default, or None for unknown. REFUSED
+        is what the column may not hold. Nothing is coerced: true is no number.
         """
         value = self.parse(cell) if isinstance(cell, str) else cell
+        if value is None and says_nothing(cell):
+            return self.default if self.optional else REFUSED
         if self.kind == "category":
-            return value if isinstance(value, str) else None
+            return value if isinstance(value, str) else REFUSED
         if self.kind == "flag":
-            return value if isinstance(value, bool) else None
+            return value if isinstance(value, bool) else REFUSED
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return None
+            return REFUSED
         if not self.low <= value <= self.high:  # nor is NaN
-            return None
+            return REFUSED
         if self.kind == "number":
             return float(value)
-        return int(value) if value == int(value) else None
+        return int(value) if value == int(value) else REFUSED
 
     def parse(self, text: str) -> Optional[Value]:
         """Read text whatever its case and spaces; the number may lie outside the range."""
@@ -92,8 +112,10 @@ class Column:
         value = Decimal(match[1])  # exact, where a float would round a fraction away
         return int(value) if value == int(value) else None
 
-    def spell(self, value: Value) -> str:
+    def spell(self, value: Optional[Value]) -> str:
         """Write `value` as the raw file does: the inverse of :meth:`read`."""
+        if value is None:
+            return "unknown"
         if self.kind == "category":
             return str(value)
         if self.kind == "flag":
@@ -117,6 +139,11 @@ class Column:
         return re.compile(f"({_NUMBER}){unit}", re.ASCII)
 
 
+def says_nothing(cell: object) -> bool:
+    """Whether a cell is blank, or one of the usual words for not known."""
+    return cell is None or (isinstance(cell, str) and cell.strip().casefold() in _NOTHING)
+
+
 def category(name: str, description: str, allowed: Sequence[str], **more: Any) -> Column:
     """A column that holds one of a few words."""
     return Column(name, "category", description, allowed=tuple(allowed), **more)
@@ -137,6 +164,11 @@ def number(name: str, description: str, unit: str, low: float, high: float, **mo
     return Column(name, "number", description, unit, low=low, high=high, **more)
 
 
+def amount(value: float) -> str:
+    """A number of the target as people read it: 12,346, but 5.13."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def among(values: Any, words: Sequence[Value]) -> Any:
     """Whether a column's values, or one value, are among `words`."""
     return reduce(or_, (values == word for word in words))
@@ -148,6 +180,7 @@ class RowRule:
 
     `holds` takes a table and gives a boolean Series, or takes one row of plain values and gives a
     boolean. So it compares, joins by ``&`` and ``|``, and asks :func:`among`; it uses no method.
+    What is unknown is NaN to it, which is equal to nothing, and neither less nor more.
     """
 
     text: str  # what must hold, or for a warning what was found
@@ -176,10 +209,13 @@ class Problem:
     items: str
     raw_file: str  # in data/raw
     features: tuple[Column, ...]  # known when a prediction is asked for; equal ones make equal rows
-    target: Column  # a number above zero
+    target: Column  # a number
     example: Mapping[str, str]  # one case as a person describes it
     slice_by: str  # the feature by which errors are reported
     bands: tuple[float, ...]  # lower ends of the bands of the target by which errors are reported
+    errors: Literal["relative", "absolute"] = "relative"  # which count: relative ones ask for a
+    # target above zero, and intervals are shares of the prediction; absolute ones suit any number
+    bought: bool = False  # whether predictions say what to offer: shows offers at a margin
     caveat: str = ""  # what whoever uses a prediction has to know about the data
     late: tuple[Column, ...] = ()  # in the file, but known only afterwards: never features
     rules: tuple[RowRule, ...] = ()  # a row that breaks one is set aside
@@ -198,6 +234,26 @@ class Problem:
         return (*self.features, self.target, *self.late)
 
     @property
+    def relative(self) -> bool:
+        """Whether an error counts as a share of the actual value."""
+        return self.errors == "relative"
+
+    @property
+    def error_name(self) -> str:
+        """The mean error that is promised: a share, or an amount in the target's unit."""
+        return "MAPE" if self.relative else "MAE"
+
+    @property
+    def scoring(self) -> str:
+        """The same for scikit-learn, of which more is better."""
+        share = "_percentage" if self.relative else ""
+        return f"neg_mean_absolute{share}_error"
+
+    def tell_error(self, error: float) -> str:
+        """A mean error in words."""
+        return f"{error:.1%}" if self.relative else f"{amount(error)} {self.target.unit}".strip()
+
+    @property
     def key_variable(self) -> str:
         """The environment variable that holds the REST API's key."""
         return f"{self.name.upper().replace('-', '_')}_API_KEY"
@@ -205,7 +261,7 @@ class Problem:
     def read_row(self, cells: object) -> tuple[dict[str, Any], list[Failure]]:
         """Typed values of all features from text or values by field, and all that is wrong.
 
-        A field that has a default may be missing, blank or None.
+        A field that has a default, or may be unknown, may be missing, blank or None.
         """
         if not isinstance(cells, Mapping):
             return {}, [Failure("", _SHORT.repr(cells), "it is an object with one entry per field")]
@@ -213,9 +269,9 @@ class Problem:
         failures = []
         for column in self.features:
             cell = cells.get(column.name)
-            blank = cell is None or (isinstance(cell, str) and not cell.strip())
-            row[column.name] = column.default if blank else column.read(cell)
-            if row[column.name] is None:
+            value = column.read(cell)
+            row[column.name] = None if value is REFUSED else value
+            if value is REFUSED:
                 found = _SHORT.repr(cell) if column.name in cells else "nothing"
                 failures.append(Failure(column.name, found, column.rule))
         for name in [name for name in cells if name not in row]:
@@ -225,10 +281,16 @@ class Problem:
 
     def broken_rules(self, row: Mapping[str, Any]) -> list[Failure]:
         """The rules that a row of typed values breaks."""
-        values = SimpleNamespace(**row)
+        values = _comparable(row)
         return [Failure("", "", rule.text) for rule in self.rules if not rule.holds(values)]
 
     def doubts(self, row: Mapping[str, Any]) -> list[str]:
         """What is doubtful in a row of typed values, in words."""
-        values = SimpleNamespace(**row)
+        values = _comparable(row)
         return [rule.text for rule in self.warnings if rule.holds(values)]
+
+
+def _comparable(row: Mapping[str, Any]) -> SimpleNamespace:
+    """A row as a rule sees it."""
+    nan = float("nan")
+    return SimpleNamespace(**{name: nan if v is None else v for name, v in row.items()})

@@ -6,7 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from problems import LAPTOPS, MADE, each_problem, make_project
+from problems import GAINS, LAPTOPS, MADE, each_problem, make_project
 
 from laptop_pricing.kit.data.preprocess import TABLE_FILE, preprocess
 from laptop_pricing.kit.data.read import read_csv
@@ -37,10 +37,11 @@ def test_the_table_is_typed_grouped_and_the_same_bytes_elsewhere(new_project, pr
     summary, table, rejected = clean(project)
     kinds = {"category": "object", "integer": "int64", "number": "float64", "flag": "bool"}
     types = {c.name: kinds[c.kind] for c in problem.columns} | {"key": "object", "group": "int64"}
+    types |= {c.name: "boolean" for c in problem.features if c.unknown and c.kind == "flag"}
     assert table.dtypes.astype(str).to_dict() == types and table.index.name == "row"
     assert summary["rejected"] == len(rejected) == 0
     assert summary["kept"] == len(table) == summary["rows"] - summary["duplicates"]
-    assert summary["groups"] == table["key"].nunique() == len(table.groupby(list(problem.names)))
+    assert summary["groups"] == table["key"].nunique()
     other = make_project(tmp_path / "elsewhere" / "deeper", problem, raw=False)
     shutil.copytree(project.raw.parent, other.raw.parent)
     preprocess(other)
@@ -62,7 +63,6 @@ BASEMENT = [(1, "Floor No.", "Basement"), (1, "balcony", "Yes")]
 RENT = MADE.target.rule
 BAD_ROWS = (
     (BASEMENT, ["1", "", "", "a basement has no balcony"]),
-    ([(1, "balcony", " ")], ["1", "balcony", " ", "Yes or No"]),  # a default is not for a dataset
     ([*BASEMENT, (1, "Monthly rent", "0")], ["1", "rent", "0", RENT]),
 )
 
@@ -78,7 +78,7 @@ def test_a_header_in_the_middle_is_said_to_be_it(new_project):
     rejected = clean(new_project(MADE), *((1, name, name) for name in RAW_NAMES.values()))[2]
     assert rejected == [["1", "", "", again]]
     text = pd.DataFrame([MADE.example, {name: name for name in MADE.names}])
-    text = text.assign(balcony="no", heating="none")  # by clean names, defaults filled in
+    text = text.assign(balcony="", heating="")  # by clean names, without those that have a default
     assert validate(text, MADE.features)[1].values.tolist() == [[1, "", "", again]]
 
 
@@ -92,6 +92,27 @@ def test_types_and_values_do_not_depend_on_the_rejected_rows():
     pd.testing.assert_frame_equal(text, before)
     none, failures = validate(text.assign(view="?"), MADE.features, MADE.rules)
     assert len(none) == 0 and none.dtypes.equals(table.dtypes)
+
+
+def test_what_is_blank_is_unknown_or_the_default_or_a_reason_to_set_the_row_aside(new_project):
+    blank = [
+        (row, c.raw_name, cell) for row, c in enumerate(GAINS.columns) for cell in ("", " n/A")
+    ]
+    project = new_project(GAINS, **LAX)
+    summary, table, rejected = clean(project, *blank)
+    needed = [row for row, column in enumerate(GAINS.columns) if not column.optional]
+    assert [int(row) for row, *_ in rejected] == needed
+    for row, column in enumerate(GAINS.features):
+        assert row in needed or pd.isna(table.loc[row, column.name])
+    raw = read_csv(project.raw)
+    same = raw.iloc[[20] * 3].assign(balance=["", "-", "unknown"], gain=["1", "2", "3"])
+    same.to_csv(project.raw, index=False)
+    assert preprocess(project)["groups"] == 1
+
+    project = new_project(MADE, **LAX)
+    _, table, rejected = clean(project, (3, "damp", ""), (4, "balcony", "-"), (5, "heating", ""))
+    assert rejected == [] and table.loc[3, "damp"] == 1e-6
+    assert table.loc[4, "balcony"] == 0 and table.loc[5, "heating"] == "none"
 
 
 def test_up_to_the_accepted_share_may_be_rejected(new_project, monkeypatch):

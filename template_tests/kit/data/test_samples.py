@@ -12,9 +12,13 @@ from laptop_pricing.kit.data.split import grouped_folds, is_held_out, raw_key
 from laptop_pricing.kit.data.table import validate
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.evaluate import cross_validate, summarise
+from laptop_pricing.kit.problem import category
 
 BYTES = dict(
-    zip((problem.name for problem in PROBLEMS), ("70962ff0a608", "12e9359113ff", "db17bb9ff094"))
+    zip(
+        (problem.name for problem in PROBLEMS),
+        ("70962ff0a608", "12e9359113ff", "db17bb9ff094", "?"),
+    )
 )
 
 
@@ -74,16 +78,21 @@ def test_the_hold_out_is_frozen():
     assert is_held_out(keys[::-1])[::-1].equals(found) and is_held_out(keys[:2]).equals(found[:2])
 
 
+A, B = category("a", "", ()), category("b", "", ())
+
+
 def test_the_key_is_the_cells_as_found_but_for_case_and_spaces():
     text = pd.DataFrame({"a": [" ASUS\t", "x"], "late": ["?", "?"], "b": ["8 GB", ""]}, [5, 2])
-    assert raw_key(text, ["a", "b"]).to_dict() == {5: "asus|8 gb", 2: "x|"}
-    assert raw_key(text, ["b"]).tolist() == ["8 gb", ""]
+    assert raw_key(text, [A, B]).to_dict() == {5: "asus|8 gb", 2: "x|"}
+    assert raw_key(text, [B]).tolist() == ["8 gb", ""]
+    cells = pd.DataFrame({"b": ["N/A", " -", "", "no"]})
+    assert raw_key(cells, [category("b", "", (), unknown=True)]).tolist() == ["", "", "", "no"]
 
 
 @each_problem
 def test_no_case_is_on_both_sides_of_a_split(problem):
     text = sample(problem)
-    keys = raw_key(text, problem.names).set_axis(range(1000, 3000))
+    keys = raw_key(text, problem.features).set_axis(range(1000, 3000))
     cases = text[list(problem.names)].apply(tuple, axis=1)
     folds = list(grouped_folds(keys, 5, (4, 2)))
     assert [fold[:2] for fold in folds] == [(seed, fold) for seed in (4, 2) for fold in range(5)]

@@ -64,8 +64,9 @@ def test_a_bundle_comes_back_and_predicts_the_same_to_the_bit(problem, trained, 
     expected = getattr(fitted, "best_estimator_", fitted).predict(table)
     np.testing.assert_array_equal(bundle.predict(table), expected)
     assert bundle.sha256 == checksum(tmp_path / "model.json", "sha256")
-    base, factors = bundle.explain(table)
-    np.testing.assert_allclose(base * factors.prod(axis=1), expected, rtol=1e-9)
+    base, effects, additive = bundle.explain(table)
+    whole = base + effects.sum(axis=1) if additive else base * effects.prod(axis=1)
+    np.testing.assert_allclose(whole, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +93,9 @@ def test_another_kind_of_model_takes_the_place_of_the_first(folder, trained):
     bundle = load_bundle(folder, MADE)
     table, _ = read_processed(trained(MADE))
     rows = table.head(5).to_dict("records")
-    predicted, base, factors = bundle.predict_rows(rows)
+    predicted, explained = bundle.predict_rows(rows)
     np.testing.assert_allclose(predicted, bundle.predict(table.head(5)))
-    assert (base, factors) == (None, None) and bundle.explain(table) is None
+    assert explained is None and bundle.explain(table) is None
 
 
 def test_a_teams_own_type_has_to_be_named(trained, tmp_path):
@@ -147,7 +148,7 @@ NUMBERS = {  # damages of a bundle of plain numbers, and what is said
     "metadata cut": (lambda f: (f / "metadata.json").write_text('{"form'), "not the metadata"),
     "metadata of others": (lambda f: (f / "metadata.json").write_text("[1]"), "not the metadata"),
     "deep metadata": (lambda f: (f / "metadata.json").write_text("[" * 100_000), "not the meta"),
-    "another version": (metadata_with(format=3), "not the metadata of a bundle of format 4"),
+    "another version": (metadata_with(format=3), "not the metadata of a bundle of format 5"),
     "other columns": (metadata_with(columns=[["a", "flag", []]]), "made for other columns"),
     "a path as model": (metadata_with(model_file="../x"), "not the metadata of a bundle"),
     "no numbers": (lambda f: rewrite(f / "model.json", without()), "not a bundle of ours"),
@@ -200,7 +201,11 @@ def test_a_damaged_skops_file_is_refused_in_one_line(
 
 def test_metadata_says_what_the_bundle_is(trained):
     metadata = read_metadata(trained(LAPTOPS).models)
-    assert metadata["model"] == "FactorRidge" and set(metadata["chosen"]) == {"alpha"}
+    assert metadata["model"] == "FactorRidge" and set(metadata["chosen"]) == {
+        "alpha",
+        "link",
+        "weighted",
+    }
     assert metadata["params"]["model"]["alphas"] and metadata["params"]["train"]["folds"]
     assert set(metadata["files"]) == {"model.json", "cases.json"}
     assert metadata["holdout"] == {"rule": "v1", "percent": 20}

@@ -9,24 +9,26 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 import pytest
-from problems import DIABETES, LAPTOPS, MADE, each_problem
+from problems import DIABETES, GAINS, LAPTOPS, MADE, each_problem, suited
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
 
 from laptop_pricing.kit.data.read import read_dataset
-from laptop_pricing.kit.data.table import GROUP, features, validate
+from laptop_pricing.kit.data.table import GROUP, features, records, validate
 from laptop_pricing.kit.modeling.factor_ridge import FactorRidge
 from laptop_pricing.kit.modeling.factors import Factors
 from laptop_pricing.kit.modeling.train import read_processed
 
-CROSSED = {LAPTOPS.name: ("processor_name", "ram_type"), MADE.name: ("heating",), DIABETES.name: ()}
+CROSSED = {LAPTOPS.name: ("processor_name", "ram_type"), MADE.name: ("heating",)}
 BAD = {
     "an unknown field": ({"crossed": ("no", "brand")}, "crossed: found ['no', 'brand']; expected"),
     "a field twice": ({"crossed": ("brand", "brand")}, "crossed: found"),
     "no penalty": ({"alpha": 0}, "alpha: found 0; expected a penalty from 0.001"),
     "a huge penalty": ({"alpha": 1e300}, "alpha: found 1e+300; expected a penalty"),
     "a penalty that is a word": ({"alpha": "8"}, "alpha: found '8'; expected a penalty"),
+    "another link": ({"link": "logit"}, "link: found 'logit'; expected log or identity"),
 }
 
 
@@ -41,6 +43,10 @@ def given(trained):
     return give
 
 
+def _ridge(problem):
+    return FactorRidge(problem.features, CROSSED.get(problem.name, ()), 2, **suited(problem))
+
+
 @pytest.fixture(scope="module")
 def fitted(given):
     models = {}
@@ -48,7 +54,7 @@ def fitted(given):
     def give(problem):
         if problem.name not in models:
             X, y, _ = given(problem)
-            models[problem.name] = FactorRidge(problem.features, CROSSED[problem.name], 2).fit(X, y)
+            models[problem.name] = _ridge(problem).fit(X, y)
         return models[problem.name]
 
     return give
@@ -65,6 +71,10 @@ def random_cases(problem, rows, seed=0):
             table[column.name] = drawn.round() if column.kind == "integer" else drawn
         else:
             table[column.name] = random.choice(np.array(column.allowed or (False, True)), rows)
+        if column.unknown:
+            known = table[column.name]
+            known = known.astype(object if column.kind == "category" else float)
+            table[column.name] = np.where(random.random(rows) < 0.1, None, known)
     return pd.DataFrame(table)
 
 
@@ -81,11 +91,13 @@ def test_it_is_an_estimator_that_can_be_cloned_and_set(problem, given):
 def test_table_row_and_reasons_give_one_prediction(problem, fitted):
     model, cases = fitted(problem), random_cases(problem, 500)
     predicted = model.predict(cases)
-    base, factors = model.explain(cases)
-    np.testing.assert_allclose(base * factors.prod(axis=1), predicted, rtol=1e-9)
-    one_by_one, reasons = model.factors_.predict_rows(cases.to_dict("records"))
+    base, factors, additive = model.explain(cases)
+    whole = base + factors.sum(axis=1) if additive else base * factors.prod(axis=1)
+    np.testing.assert_allclose(whole, predicted, rtol=1e-9)
+    one_by_one, reasons = model.factors_.predict_rows(records(cases, problem.names))
     np.testing.assert_allclose(one_by_one, predicted, rtol=1e-12)
-    np.testing.assert_allclose(reasons, factors, rtol=1e-12)
+    np.testing.assert_allclose(reasons.effects, factors, rtol=1e-12)
+    assert additive == reasons.additive == (problem is GAINS)
     again = Factors(json.loads(json.dumps(model.factors_.numbers)))
     np.testing.assert_array_equal(again.predict(cases), predicted)
 
@@ -185,7 +197,7 @@ def test_more_never_costs_less_on_the_real_data(laptop_csv):
 def test_no_target_teaches_it_otherwise(problem, given, change):
     X, y, _ = given(problem)
     y = y.sample(frac=1, random_state=0).to_numpy() if change == "shuffled" else 1e6 / y
-    model = FactorRidge(problem.features, CROSSED[problem.name], 0.5).fit(X, y)
+    model = _ridge(problem).set_params(alpha=0.5).fit(X, y)
     assert_no_step_up_lowers(problem, model, random_cases(problem, 2_000))
 
 
@@ -222,10 +234,26 @@ def test_a_bad_parameter_is_named(given, changes, said):
 
 def test_targets_of_zero_and_unknown_categories_are_refused(given, fitted):
     X, y, _ = given(LAPTOPS)
-    with pytest.raises(ValueError, match="the target: found 0; expected numbers above zero"):
+    with pytest.raises(
+        ValueError, match="the target: found 0; log and weights need numbers above zero"
+    ):
         FactorRidge(LAPTOPS.features).fit(X, y * (y > y.median()))
     with pytest.raises(KeyError):
         fitted(LAPTOPS).predict(X.assign(brand="NoName"))
+
+
+def test_the_link_that_fits_is_chosen_and_no_prediction_lies_below_what_was_seen(given):
+    X, y, groups = given(GAINS)
+    terms, near_zero = y - y.min() + 0.1, np.exp(y / 5)
+    for target, link in ((terms, "identity"), (near_zero, "log")):
+        grid = {"link": ["log", "identity"], "weighted": [False]}
+        search = GridSearchCV(
+            FactorRidge(GAINS.features, alpha=0.5), grid, scoring="r2", cv=GroupKFold(3)
+        ).fit(X, target, groups=groups)
+        assert search.best_params_["link"] == link
+        if link == "identity":
+            best = search.best_estimator_
+            assert best.predict(random_cases(GAINS, 2_000)).min() == target.min()
 
 
 def test_defect_1_one_case_has_one_prediction_whatever_the_hash_seed():

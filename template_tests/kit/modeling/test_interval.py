@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import LAPTOPS
+from problems import LAPTOPS, MADE
 
 from laptop_pricing.kit.data.read import read_dataset
 from laptop_pricing.kit.data.table import GROUP, validate
@@ -35,7 +35,8 @@ def made(rows=3_000, seed=0, spread=(0.05, 0.3)):
 
 def test_calibrate_by_hand():
     ratios = np.tile([0.5, 0.8, 1.25, 2.0], 100)
-    found = calibrate(pd.DataFrame({"predicted": 100.0, "actual": 100 * ratios, "row": range(400)}))
+    rows = pd.DataFrame({"predicted": 100.0, "actual": 100 * ratios, "row": range(400)})
+    found = calibrate(MADE, rows)
     mean = (np.log(2) + np.log(1.25)) / 2
     assert found["spread"]["is"] == pytest.approx([mean] * 4)
     np.testing.assert_allclose(found["ends"], [-np.log(2) / mean, np.log(2) / mean])
@@ -45,12 +46,12 @@ def test_calibrate_by_hand():
 
 def test_an_exact_model_has_an_interval_of_nothing():
     same = pd.DataFrame({"predicted": [1.0, 2, 3, 4], "actual": [1.0, 2, 3, 4], "row": range(4)})
-    np.testing.assert_allclose(interval(calibrate(same), [2.5])[0], 2.5)
+    np.testing.assert_allclose(interval(calibrate(MADE, same), [2.5])[0], 2.5)
 
 
 def test_nine_in_ten_are_inside_in_each_third_and_each_has_its_own_width():
-    covered = coverage(made())
-    found = summarise_coverage(covered)
+    covered = coverage(MADE, made())
+    found = summarise_coverage(MADE, covered)
     assert all(0.88 < share < 0.92 for share in [found["coverage"], *found["thirds"].values()])
     width = (covered["high"] / covered["low"]).groupby(covered["third"], observed=True).median()
     assert width["low"] < width["middle"] < width["high"]
@@ -60,7 +61,7 @@ def test_nine_in_ten_are_inside_in_each_third_and_each_has_its_own_width():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.01, 2), st.floats(0.01, 3))
 def test_the_low_end_never_falls_as_the_prediction_rises(seed, first, last):
-    calibration = calibrate(made(200, seed, (first, last)))
+    calibration = calibrate(MADE, made(200, seed, (first, last)))
     low, high = interval(calibration, np.geomspace(1, 1e6, 2_000)).T
     assert (np.diff(low) >= -1e-9 * low[1:]).all() and (low <= high).all()
 
@@ -69,7 +70,7 @@ def test_a_fold_does_not_calibrate_its_own_intervals():
     strange = made(500)
     fold = strange["fold"] == 0
     strange.loc[fold, "actual"] = strange.loc[fold, "predicted"] * 50
-    assert not coverage(strange)[fold]["inside"].any()
+    assert not coverage(MADE, strange)[fold]["inside"].any()
 
 
 def ratios_by_third(predictions):
@@ -95,8 +96,8 @@ def test_on_the_real_data_each_third_holds_its_promise_and_the_score_is_better(l
     model = FactorRidge(LAPTOPS.features, ("processor_name", "processor_gnrtn", "ram_type"), 8)
     params = TrainParams(folds=5, seeds=(0, 1, 2, 3, 4))
     _, predictions = cross_validate(model, LAPTOPS, table, params)
-    covered = coverage(predictions)
-    thirds = summarise_coverage(covered)["thirds"]
+    covered = coverage(LAPTOPS, predictions)
+    thirds = summarise_coverage(LAPTOPS, covered)["thirds"]
     assert all(0.89 <= share <= 0.92 for share in thirds.values()), thirds
 
     before = []
@@ -111,7 +112,7 @@ def test_on_the_real_data_each_third_holds_its_promise_and_the_score_is_better(l
 
 def test_offers_agree_with_a_count():
     predictions = made(20_000, spread=(0.2, 0.2))
-    calibration = calibrate(predictions)
+    calibration = calibrate(MADE, predictions)
     sold = 5_000 * predictions["actual"] / predictions["predicted"]
     for margin in (0, 0.15, 0.4):
         lines = offers(calibration, 5_000, margin)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from problems import DIABETES, LAPTOPS, MADE
+from problems import DIABETES, GAINS, LAPTOPS, MADE
 from streamlit.testing.v1 import AppTest
 
 from laptop_pricing.kit.modeling.bundle import load_bundle
@@ -117,13 +117,27 @@ def test_the_prediction_is_that_of_the_model(open_page, trained, problem, langua
     assert page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
 
 
-def test_numbers_without_usual_sizes_can_be_typed(open_page, trained):
-    page = open_page(DIABETES)
-    fill_in(page, DIABETES, DIABETES.example)
-    found = quote(trained, DIABETES, DIABETES.example)
+@pytest.mark.parametrize("problem", [DIABETES, GAINS], ids=lambda problem: problem.name)
+def test_numbers_without_usual_sizes_can_be_typed_and_nothing_is_offered(
+    open_page, trained, problem
+):
+    page = open_page(problem)
+    fill_in(page, problem, problem.example)
+    found = quote(trained, problem, problem.example)
     digits = re.sub(r"[^\d]", "", page.metric[0].value)
     assert digits in (f"{found.prediction:.0f}", f"{found.prediction:.2f}".replace(".", ""))
-    assert page.metric[0].value.endswith("points")  # no currency stands behind its amount
+    assert page.metric[0].value.endswith(problem.target.unit)  # no currency stands behind it
+    assert not page.slider and "ferta" not in read(page)
+
+
+def test_what_is_not_known_need_not_be_said(open_page, trained):
+    page = open_page(GAINS)
+    page.radio(key="language").set_value("English").run()
+    told = {"staff": "4", "space": "50"}
+    fill_in(page, GAINS, told)
+    found = quote(trained, GAINS, told)
+    assert f"{found.prediction:.2f}" in page.metric[0].value
+    assert "I do not know" in page.selectbox(key="field balance English").options
 
 
 def test_answers_outlive_a_change_of_language(open_page):

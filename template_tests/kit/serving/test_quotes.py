@@ -5,7 +5,7 @@ import math
 
 import pytest
 from fastapi.testclient import TestClient
-from problems import LAPTOPS, MADE, PROBLEMS, each_problem, make_project
+from problems import GAINS, LAPTOPS, MADE, PROBLEMS, each_problem, make_project
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from laptop_pricing.course import EXAMPLE as COURSE
@@ -57,7 +57,7 @@ def test_a_quote_is_that_of_the_model(client_of, bundle_of, problem, typed):
         "interval": {"coverage": 0.9, "low": quote.low, "high": quote.high},
         "base": quote.base,
         "factors": quote.factors,
-        "offers": [vars(offer) for offer in quote.offers],
+        "terms": quote.terms,
         "warnings": quote.warnings,
         "distance": quote.distance,
         "typical_error": quote.typical_error,
@@ -68,8 +68,12 @@ def test_a_quote_is_that_of_the_model(client_of, bundle_of, problem, typed):
             "data_md5": bundle.metadata["data_md5"],
         },
     }
+    expected |= {"offers": [vars(offer) for offer in quote.offers]} if problem.bought else {}
     assert (answer.status_code, answer.json()) == (200, expected)
-    assert quote.base * math.prod(quote.factors.values()) == pytest.approx(quote.prediction)
+    if problem.relative:
+        assert quote.base * math.prod(quote.factors.values()) == pytest.approx(quote.prediction)
+    else:
+        assert quote.base + math.fsum(quote.terms.values()) == pytest.approx(quote.prediction)
 
 
 @each_problem
@@ -80,7 +84,19 @@ def test_a_list_gets_a_list_in_its_order(client_of, problem):
     alone = [client.post("/v1/quote", json=row).json() for row in rows]
     together = client.post("/v1/quotes", json=rows).json()
     assert [a["prediction"] for a in together] == pytest.approx([a["prediction"] for a in alone])
-    assert together[0]["distance"] == alone[0]["distance"] and alone[0]["offers"] is None
+    assert together[0]["distance"] == alone[0]["distance"] and alone[0].get("offers") is None
+
+
+def test_what_is_not_known_may_be_left_out_and_changes_the_prediction(client_of, bundle_of):
+    known = GAINS.read_row(GAINS.example)[0]
+    (expected,) = quote_rows(GAINS, bundle_of(GAINS), [known | {"balance": None}])
+    rest = {name: cell for name, cell in known.items() if name != "balance"}
+    for cells in (rest, *(rest | {"balance": cell} for cell in (None, "", "n/a", "Unknown"))):
+        answer = client_of(GAINS).post("/v1/quote", json=cells)
+        assert answer.status_code == 200
+        assert answer.json()["prediction"] == expected.prediction
+    asked = client_of(GAINS).post("/v1/quote", json=known).json()
+    assert asked["prediction"] != expected.prediction
 
 
 def test_a_model_without_factors_is_served(tmp_path_factory):
@@ -224,12 +240,13 @@ def test_the_documented_case_is_the_one_that_is_read(client_of, problem):
     found = client_of(problem).get("/openapi.json").json()
     operation = found["paths"]["/v1/quote"]["post"]
     assert {"200", "401", "413", "422"} <= operation["responses"].keys()
-    assert [parameter["name"] for parameter in operation["parameters"]] == ["margin", "risk"]
+    asked = [parameter["name"] for parameter in operation.get("parameters", ())]
+    assert asked == (["margin", "risk"] if problem.bought else [])
     content = operation["requestBody"]["content"]["application/json"]
     case = found["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
     (example,) = case["examples"]
     assert client_of(problem).post("/v1/quote", json=example).status_code == 200
-    assert case["required"] == [c.name for c in problem.features if c.default is None]
+    assert case["required"] == [c.name for c in problem.features if not c.optional]
     assert case["additionalProperties"] is False and list(case["properties"]) == [*problem.names]
     for column in problem.features:
         said = case["properties"][column.name]

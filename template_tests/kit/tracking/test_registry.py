@@ -195,7 +195,7 @@ def test_a_better_model_takes_over_and_says_by_how_much(team):
     table = read_processed(team.good)[0]
     rows = table[is_held_out(table[KEY])]
     for project, said in ((team.good, "candidate"), (team.poor, "champion")):
-        expected = score(rows["rent"], load_bundle(project.models).predict(rows))
+        expected = score(MADE, rows["rent"], load_bundle(project.models).predict(rows))
         assert getattr(found.comparison, said) == pytest.approx(expected)
 
 

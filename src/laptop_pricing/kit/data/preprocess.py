@@ -33,8 +33,8 @@ def preprocess(project: Project) -> dict[str, Any]:
 
     duplicated = table.duplicated()
     table = table[~duplicated].rename_axis("row")
-    table[KEY] = raw_key(text.loc[table.index], problem.names)
-    table[GROUP] = table.groupby(list(problem.names)).ngroup()
+    table[KEY] = raw_key(text.loc[table.index], problem.features)
+    table[GROUP] = table.groupby(list(problem.names), dropna=False).ngroup()
     summary = {
         "rows": len(text),
         "rejected": rejected,

@@ -73,7 +73,7 @@ def check_ending(path: Path) -> str:
 
 
 def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows to be predicted: the file as it is, and its features as text, defaults filled in."""
+    """Rows to be predicted: the file as it is, and its features as text, which may be blank."""
     try:
         given = read_csv(path) if check_ending(path) == ".csv" else pd.read_parquet(path)
     except (ArrowException, OSError) as error:
@@ -87,13 +87,10 @@ def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]
         names = [name for name in given if str(name).strip().casefold() in known]
         if len(names) > 1:
             raise UserError(path, f"column found twice: {', '.join(names)}", "keep one of them")
-        if not names and c.default is None:
+        if not names and not c.optional:
             raise UserError(path, f"column missing: {c.name} ({c.rule})", "add it")
         cells = given[names[0]] if names else pd.Series("", given.index)
         text[c.name] = cells.map(str).where(cells.notna(), "")
-        if c.default is not None:
-            blank = text[c.name].str.strip() == ""
-            text[c.name] = text[c.name].mask(blank, c.spell(c.default))
     return given, text
 
 

@@ -59,7 +59,11 @@ def _choose(draw: Draw, column: Column, rows: int) -> np.ndarray:
     values = _values(column)
     bounds = np.cumsum(np.arange(len(values), 0, -1) ** (0 if column.numeric else 1))
     places = np.searchsorted(bounds, draw(bounds[-1], rows), side="right")
-    return np.array(values, object if column.kind == "category" else None)[places]
+    chosen = np.array(values, object if column.kind == "category" else None)[places]
+    if column.unknown:
+        chosen = chosen.astype(object)
+        chosen[draw(100, rows) < 5] = None
+    return chosen
 
 
 def _values(column: Column) -> list[Value]:
@@ -71,21 +75,31 @@ def _values(column: Column) -> list[Value]:
 
 
 def _targets(draw: Draw, problem: Problem, table: pd.DataFrame) -> np.ndarray:
-    """A factor for each value of each feature, in thousandths; their product, and 10 % noise."""
+    """An effect for each value of each feature, in thousandths, and 10 % noise.
+
+    The product of all, or for absolute errors the sum.
+    """
     truth: Draw = partial(np.random.RandomState(SEED).randint, 0, dtype=np.int64)  # for all seeds
     target = problem.target
-    low = max(target.low, target.high / 1000)
-    width = int(1000 * (target.high / low) ** (1 / len(problem.features))) - 1000
+    low = max(target.low, target.high / 1000) if problem.relative else target.low
+    span, count = target.high - low, len(problem.features)
+    width = int(1000 * (target.high / low) ** (1 / count)) - 1000 if problem.relative else 1000
     product = np.full(len(table), 1_000_000, dtype=np.int64)
+    total = np.zeros(len(table), dtype=np.int64)
     for column in problem.features:
         values = _values(column)
         factors = 1000 + truth(width + 1, len(values))
         for ladder in column.ladders or ([values] if column.numeric else []):
             places = [values.index(value) for value in ladder]
             factors[places] = np.sort(factors[places])[:: 1 if column.monotonic else -1]
-        product = product * table[column.name].map(dict(zip(values, factors))).to_numpy() // 1000
+        here = table[column.name].map(dict(zip(values, factors))).fillna(1000)
+        here = here.to_numpy(np.int64)
+        product, total = product * here // 1000, total + here - 1000
     noise = draw(161, (4, len(table))).sum(axis=0)
-    decimals = max(0, 2 - math.floor(math.log10(low)))
-    exact = low * (product * (680 + noise) // 1000) / 1_000_000
+    decimals = max(0, 2 - math.floor(math.log10(low if problem.relative else span)))
+    if problem.relative:
+        exact = low * (product * (680 + noise) // 1000) / 1_000_000
+    else:
+        exact = low + span * (total // count + (noise - 320) // 2) / 1000
     rounded = np.clip(exact.round(decimals), target.low, target.high)
     return rounded.astype(np.int64 if target.kind == "integer" else float)

@@ -20,12 +20,12 @@ import numpy as np
 from ..errors import UserError
 from ..files import checksum, write_bytes, write_json
 from ..problem import Column, Problem
-from .factors import Factors
+from .factors import Explanation, Factors
 
 NUMBERS_FILE, SKOPS_FILE = "model.json", "model.skops"
 CASES_FILE = "cases.json"
 METADATA_FILE = "metadata.json"
-FORMAT = 4
+FORMAT = 5
 MOST_BYTES = 1 << 30  # that a model may unpack to
 MOST_CASES = 10_000  # that are kept
 REQUIRED = {"format", "files", "model_file", "columns", "versions", "data_md5", "holdout"}
@@ -68,10 +68,15 @@ class Neighbours:
     @classmethod
     def of(cls, problem: Problem, table: Any) -> "Neighbours":
         """Those of a processed table."""
+        import pandas as pd
+
         cases = table[list(problem.names)].drop_duplicates().head(MOST_CASES)
-        values, places = zip(*(np.unique(cases[name], return_inverse=True) for name in cases))
-        named = {name: known.tolist() for name, known in zip(cases, values)}
-        return cls({"values": named, "cases": np.array(places).T.tolist()})
+        found = [pd.factorize(cases[n], sort=True, use_na_sentinel=False) for n in cases]
+        named = {
+            name: [None if value != value else value for value in known.tolist()]
+            for name, (_, known) in zip(cases, found)
+        }
+        return cls({"values": named, "cases": np.array([places for places, _ in found]).T.tolist()})
 
     def distances(self, rows: Iterable[Mapping[str, Any]]) -> list[int]:
         """The number of fields in which each case differs from the nearest one."""
@@ -100,22 +105,21 @@ class Bundle:
         """The predictions for a table that has the features by name: shape (n_rows,)."""
         return np.asarray(self.model.predict(self._features(table)), dtype=float)
 
-    def explain(self, table: Any) -> Optional[tuple[float, np.ndarray]]:
-        """Base and factors, as from :meth:`Factors.explain`; None where the model has none."""
+    def explain(self, table: Any) -> Optional[Explanation]:
+        """What the predictions for a table are made of; None where the model does not say."""
         explain = getattr(self.model, "explain", None)
-        return explain and explain(self._features(table))
+        return explain and Explanation(*explain(self._features(table)))
 
     def predict_rows(
         self, rows: Sequence[Mapping[str, Any]]
-    ) -> tuple[np.ndarray, Optional[float], Optional[np.ndarray]]:
-        """Predictions, base and factors of a few cases, quickly where the model is numbers."""
+    ) -> tuple[np.ndarray, Optional[Explanation]]:
+        """Predictions for a few cases and their reasons, quickly where the model is numbers."""
         if isinstance(self.model, Factors):
-            predicted, factors = self.model.predict_rows(rows)
-            return predicted, self.model.base, factors
+            return self.model.predict_rows(rows)
         import pandas as pd
 
         table = pd.DataFrame(list(rows))
-        return self.predict(table), *(self.explain(table) or (None, None))
+        return self.predict(table), self.explain(table)
 
     def _features(self, table: Any) -> Any:
         if isinstance(self.model, Factors):

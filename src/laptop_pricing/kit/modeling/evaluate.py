@@ -1,4 +1,4 @@
-"""How good a model is: R2, MAPE, MAE and MSE by nested, grouped cross-validation.
+"""How good a model is: R2 and its errors, by nested, grouped cross-validation.
 
 Every choice is made inside the training part of a fold, and no group of equal rows is on both
 sides of one: G. C. Cawley and N. L. C. Talbot, "On over-fitting in model selection and subsequent
@@ -14,6 +14,7 @@ from sklearn import metrics
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.dummy import DummyRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import make_pipeline
@@ -22,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ..data.split import grouped_folds
-from ..data.table import GROUP, features
+from ..data.table import GROUP, features, records
 from ..files import render
 from ..params import TrainParams
 from ..problem import Problem
@@ -33,15 +34,23 @@ METRICS = {
     "MAPE": metrics.mean_absolute_percentage_error,
     "MAE": metrics.mean_absolute_error,
     "MSE": metrics.mean_squared_error,
+    "RMSE": metrics.root_mean_squared_error,
 }
+COUNTED = {"relative": ("R2", "MAPE", "MAE", "MSE"), "absolute": ("R2", "MAE", "RMSE")}
 MIN_SLICE_ROWS = 30
 LEARNING_SHARES = (0.125, 0.25, 0.5)
 DRAWS = 2000
 
 
-def score(actual: Any, predicted: Any) -> dict[str, float]:
-    """The metrics of one prediction: MAPE is a fraction, MAE in the unit of the target."""
-    return {name: float(metric(actual, predicted)) for name, metric in METRICS.items()}
+def score(problem: Problem, actual: Any, predicted: Any) -> dict[str, float]:
+    """The metrics that count for the problem: MAPE is a fraction, MAE in the target's unit."""
+    return {name: float(METRICS[name](actual, predicted)) for name in COUNTED[problem.errors]}
+
+
+def errors(problem: Problem, actual: Any, predicted: Any) -> Any:
+    """The error of each prediction: a share of the actual value, or in the target's unit."""
+    error = abs(predicted - actual)
+    return error / actual if problem.relative else error
 
 
 def fit(model: Any, problem: Problem, table: pd.DataFrame) -> Any:
@@ -52,10 +61,15 @@ def fit(model: Any, problem: Problem, table: pd.DataFrame) -> Any:
 
 def baselines(problem: Problem) -> dict[str, Any]:
     """The models beside which every model is measured: the median, and a plain Ridge."""
-    words = [list(c.allowed) for c in problem.features if c.kind == "category"]
+    words = [
+        [*c.allowed, *([np.nan] if c.unknown else [])]
+        for c in problem.features
+        if c.kind == "category"
+    ]
+    fill = SimpleImputer(strategy="median", add_indicator=True)
     encode = make_column_transformer(
         (OneHotEncoder(categories=words), make_column_selector(dtype_include="category")),
-        (StandardScaler(), make_column_selector(dtype_include="number")),
+        (make_pipeline(fill, StandardScaler()), make_column_selector(dtype_include="number")),
         remainder="passthrough",
     )
     return {"median": DummyRegressor(strategy="median"), "ridge": make_pipeline(encode, Ridge())}
@@ -96,8 +110,8 @@ def cross_validate(
         predicted = fit(model, problem, seen).predict(features(problem.features, unseen))
         place = {"seed": seed, "fold": fold}
         actual = unseen[problem.target.name].to_numpy()
-        folds.append(place | {"rows": len(seen)} | score(actual, predicted))
-        distance = Neighbours.of(problem, seen).distances(unseen.to_dict("records"))
+        folds.append(place | {"rows": len(seen)} | score(problem, actual, predicted))
+        distance = Neighbours.of(problem, seen).distances(records(unseen, problem.names))
         said = {"actual": actual, "predicted": predicted, "distance": distance}
         parts.append(pd.DataFrame({"row": unseen.index} | place | said))
     predictions = pd.concat(parts).sort_values(["seed", "row"], ignore_index=True)
@@ -125,20 +139,21 @@ def summarise(folds: pd.DataFrame) -> dict[str, dict[str, float]]:
     return {
         name: {"mean": float(folds[name].mean()), "sd": float(folds[name].std(ddof=0))}
         for name in METRICS
+        if name in folds
     }
 
 
 def against(
-    folds: pd.DataFrame, others: pd.DataFrame, params: TrainParams
+    problem: Problem, folds: pd.DataFrame, others: pd.DataFrame, params: TrainParams
 ) -> dict[str, dict[str, float]]:
-    """How much higher R2 and MAPE of another model are, over the same folds.
+    """How much higher R2 and the mean error of another model are, over the same folds.
 
     Gives ``mean``, and for the difference to `folds` ``more`` and ``margin``: half of its 95 %
     interval, by the corrected resampled t-test of C. Nadeau and Y. Bengio, "Inference for the
     generalization error", Machine Learning 52, 2003.
     """
     lines = {}
-    for name in ("R2", "MAPE"):
+    for name in ("R2", problem.error_name):
         more = others[name] - folds[name]
         variance = more.var(ddof=1) * (1 / len(more) + 1 / (params.folds - 1))
         margin = student.ppf(0.975, len(more) - 1) * np.sqrt(variance)
@@ -157,14 +172,17 @@ def bootstrap(sums: np.ndarray) -> np.ndarray:
     return np.array(list(drawn)).T
 
 
-def sampling_interval(predictions: pd.DataFrame, groups: pd.Series) -> dict[str, list[float]]:
-    """The 95 % intervals of pooled R2 and MAPE of the first seed if other rows had been drawn."""
+def sampling_interval(
+    problem: Problem, predictions: pd.DataFrame, groups: pd.Series
+) -> dict[str, list[float]]:
+    """The 95 % intervals of the first seed's pooled R2 and error if other rows had been drawn."""
     first = predictions[predictions["seed"] == predictions["seed"].min()]
-    actual, error = first["actual"], first["predicted"] - first["actual"]
-    terms = {"n": 1.0, "y": actual, "yy": actual**2, "ee": error**2, "ape": abs(error / actual)}
+    actual, predicted = first["actual"], first["predicted"]
+    terms = {"n": 1.0, "y": actual, "yy": actual**2, "ee": (predicted - actual) ** 2}
+    terms["error"] = errors(problem, actual, predicted)
     sums = pd.DataFrame(terms).groupby(first["row"].map(groups)).sum().to_numpy()
-    n, y, yy, ee, ape = bootstrap(sums)
-    draws = {"R2": 1 - ee / (yy - y**2 / n), "MAPE": ape / n}
+    n, y, yy, ee, error = bootstrap(sums)
+    draws = {"R2": 1 - ee / (yy - y**2 / n), problem.error_name: error / n}
     return {name: np.quantile(found, [0.025, 0.975]).tolist() for name, found in draws.items()}
 
 
@@ -185,20 +203,24 @@ def by_slice(
     says of which.
     """
     band = f"{problem.target.name} band"
-    names = {problem.slice_by: field.astype(str), band: target_bands(problem, actual)}
+    known = field.astype(object).where(field.notna(), "unknown")
+    names = {problem.slice_by: known.astype(str), band: target_bands(problem, actual)}
     parts = {by: frame.groupby(name, observed=True).agg(**figures) for by, name in names.items()}
     return pd.concat(parts, names=["by", "slice"]).reset_index()
 
 
 def slices(problem: Problem, predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The errors in each slice; ``ratio`` is predicted over actual."""
-    error = (predictions["predicted"] - predictions["actual"]).abs()
-    frame = predictions.assign(MAPE=error / predictions["actual"], MAE=error)
-    ways = {"MAPE": "mean", "MAE": "mean", "predicted": "sum", "actual": "sum"}
+    """The errors in each slice; where they are relative, ``ratio`` is predicted over actual."""
+    actual, predicted = predictions["actual"], predictions["predicted"]
+    found = {"MAE": abs(predicted - actual)}
+    found = {problem.error_name: errors(problem, actual, predicted)} | found
+    frame = predictions.assign(**found)
+    ways = dict.fromkeys(found, "mean") | dict.fromkeys(("predicted", "actual"), "sum")
     figures = {"rows": ("row", "nunique")} | {name: (name, way) for name, way in ways.items()}
     field = predictions["row"].map(table[problem.slice_by])
     lines = by_slice(problem, frame, field, predictions["actual"], figures)
-    return lines.assign(ratio=lines.pop("predicted") / lines.pop("actual"))
+    ratio = lines.pop("predicted") / lines.pop("actual")
+    return lines.assign(ratio=ratio) if problem.relative else lines
 
 
 def large(lines: pd.DataFrame) -> pd.DataFrame:
@@ -211,17 +233,15 @@ def noise_floor(
 ) -> tuple[float, ...]:
     """The error that remains where equal cases have different targets; NaN where there are none.
 
-    MAPE over the rows that appear more than once: when predicted by the median of their group with
-    themselves in it, which is too good; without, which is too bad; and the model's own.
+    The mean over the rows that appear more than once: when predicted by the median of their group
+    with themselves in it, which is too good; without, which is too bad; and the model's own.
     """
     same = table[table.duplicated(GROUP, keep=False)]
     groups, own = same.groupby(GROUP)[problem.target.name], predictions["row"].isin(same.index)
-    within = [abs(g.median() / value - 1) for _, g in groups for value in g]
-    without = [abs(g.drop(row).median() / g[row] - 1) for _, g in groups for row in g.index]
-    model = (predictions["predicted"] / predictions["actual"] - 1)[own].abs()
-    return tuple(
-        float(pd.Series(errors, dtype=float).mean()) for errors in (within, without, model)
-    )
+    within = [errors(problem, value, g.median()) for _, g in groups for value in g]
+    without = [errors(problem, g[row], g.drop(row).median()) for _, g in groups for row in g.index]
+    model = errors(problem, predictions["actual"], predictions["predicted"])[own]
+    return tuple(float(pd.Series(e, dtype=float).mean()) for e in (within, without, model))
 
 
 def model_card(problem: Problem, metadata: Any, summary: Any, lines: Any, commit: str) -> str:

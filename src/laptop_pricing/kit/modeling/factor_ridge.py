@@ -1,4 +1,4 @@
-"""The default model: Ridge regression on the logarithm of the target, exact in its reasons.
+"""The default model: Ridge regression on the target or its logarithm, exact in its reasons.
 
 A case answers questions: is its brand A? does its size reach 8? is it a class up the ladder?
 (Between two levels the answer is a fraction.) The model adds what each answer is worth, alone and
@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..problem import Column
-from .factors import Factors, Levels
+from .factors import Explanation, Factors, Levels
 from .ridge import fit_ridge
 
 _DECIMALS = 9  # of the coefficients, so that processors whose last bits differ agree
@@ -28,9 +28,7 @@ _QUANTILES = (0, 0.25, 0.5, 0.75, 1)
 
 
 class FactorRidge(RegressorMixin, BaseEstimator):
-    """Ridge on the log target whose answers to rising questions never lower a prediction.
-
-    Rows are weighted by 1 / target, as the mean absolute percentage error weighs them.
+    """Ridge whose answers to rising questions never lower a prediction.
 
     Parameters
     ----------
@@ -40,6 +38,11 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         Names of the fields that change what every other is worth.
     alpha : float
         The penalty, 0.001 or more: below, equal columns leave no unique solution.
+    link : {"log", "identity"}
+        What is a sum: the logarithm of the target, which has to be above zero, or the target. A
+        target above zero is then never predicted below the lowest one seen.
+    weighted : bool
+        Whether rows weigh 1 / target, as in the mean absolute percentage error.
 
     Attributes
     ----------
@@ -48,17 +51,27 @@ class FactorRidge(RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, columns: Sequence[Column], crossed: Sequence[str] = (), alpha: float = 8.0
+        self,
+        columns: Sequence[Column],
+        crossed: Sequence[str] = (),
+        alpha: float = 8.0,
+        link: str = "log",
+        weighted: bool = True,
     ) -> None:
         self.columns = columns
         self.crossed = crossed
         self.alpha = alpha
+        self.link = link
+        self.weighted = weighted
 
     def fit(self, X: Any, y: Any, sample_weight: Optional[Any] = None) -> "FactorRidge":
-        """Fit on a table with the columns by name; a ValueError if a target is not above zero."""
+        """Fit on a table with the columns by name; a ValueError if the target does not allow it."""
         y = np.asarray(y, dtype=float)
         self._check(y)
-        weights = np.median(y) / y
+        additive = self.link == "identity"
+        unit = float(f"{y.std():.6g}") or 1.0 if additive else 1.0
+        linked = y / unit if additive else np.log(y)
+        weights = np.median(y) / y if self.weighted else np.ones(len(y))
         if sample_weight is not None:
             weights = weights * np.asarray(sample_weight, dtype=float)
         levels, rising = _questions(self.columns, X)
@@ -74,7 +87,7 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         step, pair = np.where(rising[first], first, second)[mixed], size + mixed
         X = np.hstack([terms - means, (terms - means)[:, step] - (terms - means)[:, pair]])
         bounded = np.concatenate([rising, rising[first] | rising[second], np.ones(len(pair), bool)])
-        coef, intercept = fit_ridge(X, np.log(y), bounded, self.alpha, weights)
+        coef, intercept = fit_ridge(X, linked, bounded, self.alpha, weights)
         # Rounded before the sums, which would not stay above zero otherwise, and after them.
         worth, second_time = np.split(coef.round(_DECIMALS), [terms.shape[1]])
         np.add.at(worth, step, second_time)
@@ -83,6 +96,9 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         pairs = zip(first.tolist(), second.tolist(), worth[size:].tolist(), means[size:].tolist())
         numbers = {
             "fields": levels.fields,
+            "link": self.link,
+            "unit": unit,
+            "least": float(y.min()) if additive and y.min() > 0 else None,
             "intercept": float(np.round(intercept, _DECIMALS)),
             "worth": worth[:size].tolist(),
             "means": means[:size].tolist(),
@@ -97,8 +113,8 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.factors_.predict(X)
 
-    def explain(self, X: Any) -> tuple[float, np.ndarray]:
-        """The average prediction, and each field's factor on it; see :meth:`Factors.explain`."""
+    def explain(self, X: Any) -> Explanation:
+        """The average prediction, and each field's factor on it, or term; in :class:`Factors`."""
         check_is_fitted(self)
         return self.factors_.explain(X)
 
@@ -109,8 +125,11 @@ class FactorRidge(RegressorMixin, BaseEstimator):
             raise ValueError(f"crossed: found {list(self.crossed)}; expected {allowed}")
         if not isinstance(alpha, (int, float)) or not 0.001 <= alpha <= 1e12:
             raise ValueError(f"alpha: found {alpha!r}; expected a penalty from 0.001 to 1e12")
-        if not (y > 0).all():
-            raise ValueError(f"the target: found {y.min():g}; expected numbers above zero")
+        if self.link not in ("log", "identity"):
+            raise ValueError(f"link: found {self.link!r}; expected log or identity")
+        if (self.link == "log" or self.weighted) and not (y > 0).all():
+            needed = "log and weights need numbers above zero"
+            raise ValueError(f"the target: found {y.min():g}; {needed}")
 
 
 def _questions(columns: Sequence[Column], X: Any) -> tuple[Levels, np.ndarray]:
@@ -122,12 +141,14 @@ def _questions(columns: Sequence[Column], X: Any) -> tuple[Levels, np.ndarray]:
         if column.kind == "category":
             ladders = column.ladders or tuple((value,) for value in column.allowed)
             levels = [value for ladder in ladders for value in ladder]
-            answers = block_diag(*(np.tri(len(ladder)) for ladder in ladders))
+            answers: Any = block_diag(*(np.tri(len(ladder)) for ladder in ladders))
             up = [i > 0 and column.monotonic for ladder in ladders for i in range(len(ladder))]
         else:
             levels = list(column.levels) or _quartiles(column, X)
             answers = np.tri(len(levels))[:, 1:]
             up = [column.numeric and column.monotonic] * (len(levels) - 1)
+        if column.unknown:  # a level with a question of its own
+            levels, answers, up = [*levels, None], block_diag(answers, 1), [*up, False]
         told = {"name": column.name, "levels": levels, "numeric": column.numeric}
         fields.append(told | {"answers": answers.astype(int).tolist()})
         rising += up
@@ -137,5 +158,7 @@ def _questions(columns: Sequence[Column], X: Any) -> tuple[Levels, np.ndarray]:
 def _quartiles(column: Column, X: Any) -> list[Any]:
     if column.kind == "flag":
         return [False, True]
-    levels = np.unique(np.quantile(np.asarray(X[column.name], dtype=float), _QUANTILES)).tolist()
+    values = np.asarray(X[column.name], dtype=float)
+    known = values[~np.isnan(values)]
+    levels = np.unique(np.quantile(known if len(known) else [0.0], _QUANTILES)).tolist()
     return levels if len(levels) > 1 else [levels[0], levels[0] + 1]

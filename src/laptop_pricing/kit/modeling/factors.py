@@ -1,19 +1,18 @@
 """A fitted factor model as plain numbers: predictions and their reasons, with NumPy alone.
 
 A case becomes shares of levels: 1 for the level that a field has, and where a number lies between
-two levels a part for each. The logarithm of the prediction is a sum over the answers to questions
+two levels a part for each. The prediction, or its logarithm, is a sum over the answers to questions
 about levels ("does it reach 8?") and over products of two answers.
 
-The factors are exact Shapley values of that logarithm against the training average (E. Strumbelj
+The reasons are exact Shapley values of that sum against the training average (E. Strumbelj
 and I. Kononenko, "Explaining prediction models and individual predictions with feature
 contributions", Knowledge and Information Systems 41, 2014). Since there are no terms of three
 fields they have a closed form: a field gets the whole of its own terms, and of a term that it
 shares half of what it brings alone and half of what it brings last.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +29,14 @@ def _between(values: Any, knots: np.ndarray) -> tuple[Any, Any]:
     place = np.interp(spaced(values), knots, np.arange(len(knots)))
     left = np.minimum(place.astype(np.intp), len(knots) - 2)
     return left, place - left
+
+
+class Explanation(NamedTuple):
+    """What predictions are made of: times its factors, or plus its terms, the base is each."""
+
+    base: float  # the prediction for the average case
+    effects: np.ndarray  # a factor or a term per field: shape (n_rows, n_fields)
+    additive: bool = False  # whether they are terms
 
 
 class Levels:
@@ -56,7 +63,8 @@ class Levels:
             own = self.owner == i
             self.answers[own, start : start + sizes[i]] = np.array(field["answers"], float).T
             places = {level: start + k for k, level in enumerate(field["levels"])}
-            knots = spaced(np.array(field["levels"] if field["numeric"] else [], float))
+            numbers = [x for x in field["levels"] if x is not None] if field["numeric"] else []
+            knots = spaced(np.array(numbers, float))
             self._known.append((field["name"], start, places, knots))
 
     def of_row(self, row: Mapping[str, Any]) -> np.ndarray:
@@ -76,13 +84,19 @@ class Levels:
         size = len(columns[self.names[0]])
         rows, shares = np.arange(size), np.zeros((size, self.size))
         for name, start, places, knots in self._known:
-            values = np.asarray(columns[name])
+            values, unknown = np.asarray(columns[name]), places.get(None)
             if not len(knots):
+                if unknown is not None:
+                    values = np.array([None if v != v else v for v in values], object)
                 shares[rows, np.fromiter(map(places.__getitem__, values), np.intp, size)] = 1
                 continue
-            left, share = _between(values.astype(float), knots)
-            shares[rows, start + left] = 1 - share
-            shares[rows, start + left + 1] = share
+            values = values.astype(float)
+            if unknown is not None:
+                shares[np.isnan(values), unknown] = 1
+            known = rows[~np.isnan(values)]
+            left, share = _between(values[known], knots)
+            shares[known, start + left] = 1 - share
+            shares[known, start + left + 1] = share
         return shares
 
 
@@ -92,14 +106,17 @@ class Factors:
     Parameters
     ----------
     numbers
-        ``fields`` as for :class:`Levels`; ``intercept``, in logs; ``worth`` and ``means``, one per
-        question; ``pairs``: two questions, what "yes" to both is worth, the mean of their product.
+        ``fields`` as for :class:`Levels`; ``link``: "log" or "identity"; ``unit``, of which the
+        others are multiples (under "log" 1); ``intercept``; ``worth`` and ``means``, one per
+        question; ``pairs``: two questions, what "yes" to both is worth, the mean of their product;
+        ``least``: the lowest prediction, or null.
     """
 
     def __init__(self, numbers: Mapping[str, Any]) -> None:
         self.numbers = dict(numbers)
         self.levels = levels = Levels(numbers["fields"])
-        self.base = math.exp(numbers["intercept"])  # what the factors multiply: the average case
+        self.additive, self.unit = numbers["link"] == "identity", numbers["unit"]
+        self.base = float(self._unlinked(np.array(numbers["intercept"])))  # the average case
         worth, mean = np.array(numbers["worth"], float), np.array(numbers["means"], float)
         pair_worth, pair_mean = np.zeros((2, len(worth), len(worth)))
         if numbers["pairs"]:
@@ -117,25 +134,29 @@ class Factors:
 
     def predict(self, columns: Any) -> np.ndarray:
         """The predictions for a table, a DataFrame or a mapping of arrays: shape (n_rows,)."""
-        sums = [self._logs(shares).sum(axis=1) for shares in self._blocks(columns)]
-        return np.exp(self.numbers["intercept"] + np.concatenate(sums))
+        sums = [self._effects(shares).sum(axis=1) for shares in self._blocks(columns)]
+        return self._predicted(np.concatenate(sums))
 
-    def explain(self, columns: Any) -> tuple[float, np.ndarray]:
-        """The base, and by how much each field raises (above 1) or lowers each prediction.
+    def explain(self, columns: Any) -> Explanation:
+        """By how much each field raises or lowers each prediction."""
+        effects = [self._unlinked(self._effects(shares)) for shares in self._blocks(columns)]
+        return Explanation(self.base, np.concatenate(effects), self.additive)
 
-        The factors have the shape (n_rows, n_fields): the product of a line with the base is the
-        prediction.
-        """
-        factors = [np.exp(self._logs(shares)) for shares in self._blocks(columns)]
-        return self.base, np.concatenate(factors)
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, Explanation]:
+        """The predictions for a few cases, and what they are made of."""
+        effects = self._effects(np.array([self.levels.of_row(row) for row in rows]))
+        explained = Explanation(self.base, self._unlinked(effects), self.additive)
+        return self._predicted(effects.sum(axis=1)), explained
 
-    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-        """The predictions for a few cases, and their factors."""
-        shares = np.array([self.levels.of_row(row) for row in rows])
-        logs = self._logs(shares)
-        return np.exp(self.numbers["intercept"] + logs.sum(axis=1)), np.exp(logs)
+    def _unlinked(self, values: np.ndarray) -> np.ndarray:
+        return values * self.unit if self.additive else np.exp(values)
 
-    def _logs(self, shares: np.ndarray) -> np.ndarray:
+    def _predicted(self, sums: np.ndarray) -> np.ndarray:
+        predicted = self._unlinked(self.numbers["intercept"] + sums)
+        least = self.numbers["least"]
+        return predicted if least is None else np.maximum(predicted, least)
+
+    def _effects(self, shares: np.ndarray) -> np.ndarray:
         shared = np.add.reduceat(shares * (shares @ self._half), self.levels.starts, axis=1)
         return self._offsets + shares @ self._alone.T + shared
 

@@ -17,6 +17,7 @@ from ..data.table import GROUP, KEY
 from ..errors import UserError
 from ..params import Params
 from ..problem import Problem
+from . import evaluate
 from .bundle import Bundle
 from .evaluate import bootstrap, by_slice, large, score
 
@@ -27,11 +28,11 @@ class Comparison:
 
     candidate: dict[str, float]  # from evaluate.score
     champion: dict[str, float]
-    difference: float  # MAPE of the candidate less that of the champion
+    difference: float  # mean error of the candidate less that of the champion
     low: float  # its 95 % interval
     high: float
     slices: pd.DataFrame  # by, slice, rows, difference; those with 30 rows or more
-    errors: pd.DataFrame  # candidate, champion: the relative error of each row
+    errors: pd.DataFrame  # candidate, champion: the error of each row
 
 
 class Criterion(NamedTuple):
@@ -56,14 +57,14 @@ def compare_on_holdout(
     unseen = table[is_held_out(table[KEY])]
     actual = unseen[problem.target.name]
     predicted = {"candidate": candidate.predict(unseen), "champion": champion.predict(unseen)}
-    errors = pd.DataFrame({name: abs(p / actual - 1) for name, p in predicted.items()})
+    errors = pd.DataFrame({n: evaluate.errors(problem, actual, p) for n, p in predicted.items()})
     more = errors["candidate"] - errors["champion"]
     sums, sizes = bootstrap(more.groupby(unseen[GROUP]).agg(["sum", "size"]).to_numpy())
     low, high = np.quantile(sums / sizes, [0.025, 0.975])
     figures = {"rows": ("more", "size"), "difference": ("more", "mean")}
     slices = by_slice(problem, more.to_frame("more"), unseen[problem.slice_by], actual, figures)
     return Comparison(
-        **{name: score(actual, p) for name, p in predicted.items()},
+        **{name: score(problem, actual, p) for name, p in predicted.items()},
         difference=float(more.mean()),
         low=float(low),
         high=float(high),
@@ -74,35 +75,56 @@ def compare_on_holdout(
 
 def criteria(metrics: Mapping[str, Any], params: Params) -> list[Criterion]:
     """The success criteria beside the content of metrics.json."""
-    cv, least, most = metrics["cv"], params.criteria.R2, params.criteria.MAPE
-    return [
-        Criterion("R2", **cv["R2"], promised=f"> {least:g}", met=cv["R2"]["mean"] > least),
-        Criterion("MAPE", **cv["MAPE"], promised=f"< {most:g}", met=cv["MAPE"]["mean"] < most),
-    ]
+    lines = []
+    for name, limit in params.criteria.model_dump(exclude_none=True).items():
+        if name not in (cv := metrics["cv"]):
+            problem = f"not measured here; expected one of {', '.join(cv)}"
+            raise UserError(f"params.yaml: criteria.{name}", problem, "take it out")
+        sign, mean = ">" if name == "R2" else "<", cv[name]["mean"]
+        met = mean > limit if name == "R2" else mean < limit
+        lines.append(Criterion(name, **cv[name], promised=f"{sign} {limit:g}", met=met))
+    return lines
+
+
+def unbeaten(problem: Problem, metrics: Mapping[str, Any], *names: str) -> list[str]:
+    """Which plain models, all or those of `names`, the model does not beat on the same folds.
+
+    By more than the noise, the median has to be clearly worse in something, and no plain model clearly better in anything.
+    """
+    found, gains = [], {"R2": -1, problem.error_name: 1}  # the sign of what others have more
+    for name in names or metrics["baselines"]:
+        other = metrics["baselines"][name]
+        ahead = [
+            sign * other[n]["more"] / (other[n]["margin"] or 1e-12) for n, sign in gains.items()
+        ]
+        if min(ahead) < -1 or (name == "median" and max(ahead) <= 1):
+            told = ", ".join(f"{n} {other[n]['mean']:.4g}" for n in gains)
+            ours = ", ".join(f"{n} {metrics['cv'][n]['mean']:.4g}" for n in gains)
+            found.append(f"{ours}: does not beat a plain model ({name}) on the same folds: {told}")
+    return found
 
 
 def objections(
-    metrics: Mapping[str, Any], comparison: Optional[Comparison], params: Params
+    problem: Problem,
+    metrics: Mapping[str, Any],
+    comparison: Optional[Comparison],
+    params: Params,
 ) -> list[str]:
     """Why a candidate with these metrics should not be promoted; nothing if it should."""
     missed = [c for c in criteria(metrics, params) if not c.met]
     found = [f"{c.name} {c.mean:.4g}, promised {c.promised}" for c in missed]
-    for name, other in metrics["baselines"].items():
-        R2, MAPE = other["R2"], other["MAPE"]
-        if R2["more"] > R2["margin"] and MAPE["more"] < -MAPE["margin"]:
-            measured = f"R2 {R2['mean']:.4g}, MAPE {MAPE['mean']:.4g}"
-            found.append(f"a plain model ({name}) is better on the same folds: {measured}")
+    found += unbeaten(problem, metrics)
     if comparison is None:
         return found
-    limits, worse = params.promote, comparison.difference
+    name, limits, worse = problem.error_name, params.promote, comparison.difference
     if worse > limits.tolerance:
         found.append(
-            f"MAPE on the hold-out {comparison.candidate['MAPE']:.4f}, the champion's "
-            f"{comparison.champion['MAPE']:.4f}: worse by {worse:.4f}, more than "
+            f"{name} on the hold-out {comparison.candidate[name]:.4f}, the champion's "
+            f"{comparison.champion[name]:.4f}: worse by {worse:.4f}, more than "
             f"promote.tolerance = {limits.tolerance:g}"
         )
     return found + [
-        f"{line.by} {line.slice} ({line.rows} rows): MAPE worse by {line.difference:.4f}, "
+        f"{line.by} {line.slice} ({line.rows} rows): {name} worse by {line.difference:.4f}, "
         f"more than promote.slice_tolerance = {limits.slice_tolerance:g}"
         for line in comparison.slices.itertuples()
         if line.difference > limits.slice_tolerance

@@ -1,8 +1,9 @@
 """How far a prediction may be off, and what to offer because of it.
 
-The log ratios actual / predicted of rows that the model had not seen say how far. Each is divided
-by the spread that is usual at its prediction, and the quantiles of what results, times the spread
-at a new prediction, are its interval: normalised conformal prediction (J. Lei et al.,
+The errors of rows that the model had not seen say how far: the log ratios actual / predicted where
+errors are relative, else the differences. Each is divided by the spread that is usual at its
+prediction, and the quantiles of what results, times the spread at a new prediction, are its
+interval: normalised conformal prediction (J. Lei et al.,
 "Distribution-free predictive inference for regression", JASA 113, 2018, section 5.2). The residuals
 come from cross-validation, so that 90 % is measured and not guaranteed (V. Vovk, "Cross-conformal
 predictors", Annals of Mathematics and Artificial Intelligence 74, 2015).
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..problem import Problem
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,24 +24,27 @@ COVERAGE = 0.9
 LEVELS = np.arange(1, 100) / 100
 RISKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 THIRDS = ("low", "middle", "high")
+_SCALES: dict[str, Any] = {"relative": (np.log, np.exp), "absolute": (np.asarray, np.asarray)}
 QUARTERS = 4
 _OUTSIDE = (1 - COVERAGE) / 2
-_LEAST = 1e-6  # of a spread: a model may be exact
+_LEAST = 1e-6  # of a spread, as a share: a model may be exact
 
 
-def calibrate(predictions: "pd.DataFrame") -> dict[str, Any]:
+def calibrate(problem: Problem, predictions: "pd.DataFrame") -> dict[str, Any]:
     """Learn spread and quantiles from the ``actual`` and ``predicted`` of rows not seen.
 
-    Gives ``spread``: the mean absolute log ratio in each quarter of the predictions, ``at`` the
-    median prediction of each, between which it is interpolated; ``scores``: the quantiles of log
-    ratio / spread at LEVELS; ``ends``: those of the interval.
+    Gives ``spread``: the mean absolute error in each quarter of the predictions, ``at`` the median
+    prediction of each, between which it is interpolated; ``scores``: the quantiles of error /
+    spread at LEVELS; ``ends``: those of the interval; ``errors``: as the problem's.
     """
-    logs = np.log(predictions["predicted"].to_numpy(float))
-    ratios = np.log(predictions["actual"].to_numpy(float)) - logs
-    order = np.array_split(np.argsort(logs, kind="stable"), QUARTERS)
-    at = np.array([np.median(logs[part]) for part in order])
-    spread = np.array([max(np.abs(ratios[part]).mean(), _LEAST) for part in order])
-    scores = ratios / np.interp(logs, at, spread)
+    scale, unscale = _SCALES[problem.errors]
+    places = scale(predictions["predicted"].to_numpy(float))
+    off = scale(predictions["actual"].to_numpy(float)) - places
+    order = np.array_split(np.argsort(places, kind="stable"), QUARTERS)
+    at = np.array([np.median(places[part]) for part in order])
+    least = _LEAST * (1 if problem.relative else max(np.abs(places).max(), _LEAST))
+    spread = np.array([max(np.abs(off[part]).mean(), least) for part in order])
+    scores = off / np.interp(places, at, spread)
     rows = predictions["row"].nunique()
     outward = np.array([-1, 1]) * _OUTSIDE / rows  # (n + 1) / n of the rows on either side
     low, high = np.quantile(scores, np.clip([_OUTSIDE, 1 - _OUTSIDE] + outward, 0, 1))
@@ -46,7 +52,8 @@ def calibrate(predictions: "pd.DataFrame") -> dict[str, Any]:
         most = spread[i - 1] - (at[i] - at[i - 1]) / low if low < 0 else np.inf
         spread[i] = min(spread[i], most)
     return {
-        "spread": {"at": np.exp(at).tolist(), "is": spread.tolist()},
+        "errors": problem.errors,
+        "spread": {"at": unscale(at).tolist(), "is": spread.tolist()},
         "scores": np.quantile(scores, LEVELS).tolist(),
         "ends": [float(low), float(high)],
     }
@@ -58,12 +65,13 @@ def interval(calibration: Mapping[str, Any], predicted: Any) -> np.ndarray:
 
 
 def _scaled(calibration: Mapping[str, Any], predicted: Any, scores: Any) -> np.ndarray:
-    logs = np.log(np.asarray(predicted, dtype=float))[:, np.newaxis]
-    spread = calibration["spread"]
-    return np.exp(logs + np.interp(logs, np.log(spread["at"]), spread["is"]) * np.asarray(scores))
+    scale, unscale = _SCALES[calibration["errors"]]
+    places = scale(np.asarray(predicted, dtype=float))[:, np.newaxis]
+    spread = np.interp(places, scale(calibration["spread"]["at"]), calibration["spread"]["is"])
+    return unscale(places + spread * np.asarray(scores))
 
 
-def coverage(predictions: "pd.DataFrame") -> "pd.DataFrame":
+def coverage(problem: Problem, predictions: "pd.DataFrame") -> "pd.DataFrame":
     """How many actual values lie in their interval, with intervals from the other folds.
 
     Gives `predictions` with ``third`` (of its seed's predictions), ``low``, ``high``, ``inside``.
@@ -74,15 +82,16 @@ def coverage(predictions: "pd.DataFrame") -> "pd.DataFrame":
     for _, drawn in predictions.groupby("seed"):
         third = pd.qcut(drawn["predicted"].rank(method="first"), 3, labels=THIRDS)
         for _, fold in drawn.groupby("fold"):
-            low, high = interval(calibrate(drawn.drop(fold.index)), fold["predicted"]).T
+            low, high = interval(calibrate(problem, drawn.drop(fold.index)), fold["predicted"]).T
             inside = fold["actual"].between(low, high)
             parts.append(fold.assign(third=third[fold.index], low=low, high=high, inside=inside))
     return pd.concat(parts).sort_index()
 
 
-def summarise_coverage(covered: "pd.DataFrame") -> dict[str, Any]:
-    """Share of values inside their interval, median relative width, share inside per third."""
-    width = (covered["high"] - covered["low"]) / covered["predicted"]
+def summarise_coverage(problem: Problem, covered: "pd.DataFrame") -> dict[str, Any]:
+    """Share of values inside their interval, median width (as an error), share inside per third."""
+    width = covered["high"] - covered["low"]
+    width = width / covered["predicted"] if problem.relative else width
     thirds = covered.groupby("third", observed=True)["inside"].mean()
     return {
         "coverage": float(covered["inside"].mean()),

@@ -34,13 +34,14 @@ def save_plots(project: Project, **plots: Plot) -> None:
 
 
 def draw_predictions(problem: Problem, predictions: pd.DataFrame) -> Plot:
-    """Predicted against actual values of the first seed, on logarithmic axes."""
+    """Predicted against actual values of the first seed."""
     points = predictions[predictions["seed"] == predictions["seed"].min()]
     points = points[["row", "actual", "predicted"]].round(2)
     title = f"Each {problem.target.name}, predicted by a model that never saw that {problem.item}"
     figure, axes = _figure(title)
     ends = _target_axes(problem, axes, points, "actual", "predicted")
-    axes.fill_between(ends, 0.85 * ends, 1.15 * ends, label="within 15 %", **_BAND)
+    if problem.relative:
+        axes.fill_between(ends, 0.85 * ends, 1.15 * ends, label="within 15 %", **_BAND)
     axes.plot(ends, ends, color=_GREY, linewidth=1, label="exact")
     axes.scatter("actual", "predicted", s=12, data=points, alpha=0.5, color=_BLUE, label="")
     axes.legend(frameon=False, loc="upper left")
@@ -64,59 +65,69 @@ def draw_intervals(problem: Problem, covered: pd.DataFrame) -> Plot:
     return figure, points
 
 
-def draw_slices(problem: Problem, slices: pd.DataFrame, promised: float) -> Plot:
-    """MAPE by ``slice_by`` and by band of the target, one bar each."""
+def draw_slices(problem: Problem, slices: pd.DataFrame, promised: Optional[float]) -> Plot:
+    """The mean error by ``slice_by`` and by band of the target, one bar each."""
+    name = problem.error_name
     figure, axes = _figure(f"Mean error by {problem.slice_by} and by {problem.target.name} band")
     colours = [_BLUE if by == problem.slice_by else _LIGHT for by in slices["by"]]
-    bars = axes.barh(slices.index, slices["MAPE"], color=colours)
-    axes.bar_label(bars, fmt="{:.1%}", padding=4)
+    bars = axes.barh(slices.index, slices[name], color=colours)
+    axes.bar_label(bars, fmt=problem.tell_error, padding=4)
     labels = [f"{s} ({n} rows)" for s, n in zip(slices["slice"], slices["rows"])]
     axes.set_yticks(slices.index, labels)
     axes.invert_yaxis()
-    axes.axvline(promised, color=_RED, linestyle="--", label=f"promised: {promised:.0%}")
-    axes.set(xlabel="MAPE", xlim=(0, 1.15 * max([promised, *slices["MAPE"]])))
-    axes.xaxis.set_major_formatter(_PERCENT)
-    axes.legend(frameon=False)
+    _promise(problem, axes.axvline, promised)
+    axes.set(xlim=(0, 1.15 * max([promised or 0, *slices[name], 1e-9])))
+    _error_axis(problem, axes.xaxis)
+    if promised:
+        axes.legend(frameon=False)
     return figure, slices
 
 
-def draw_learning_curve(curve: pd.DataFrame, floor: tuple[float, ...], promised: float) -> Plot:
-    """MAPE against the number of training rows, beside the noise of the target itself."""
-    curve = curve.groupby("share", as_index=False)[["rows", "R2", "MAPE"]].mean()
+def draw_learning_curve(
+    problem: Problem, curve: pd.DataFrame, floor: tuple[float, ...], promised: Optional[float]
+) -> Plot:
+    """The mean error against the number of training rows, beside the noise of the target."""
+    name = problem.error_name
+    curve = curve.groupby("share", as_index=False)[["rows", "R2", name]].mean()
     figure, axes = _figure("What more rows would bring")
-    axes.plot("rows", "MAPE", data=curve, marker="o", color=_BLUE)
-    for rows, value in zip(curve["rows"], curve["MAPE"]):
-        axes.annotate(f"{value:.1%}", (rows, value), (0, 8), textcoords="offset points")
-    axes.axhline(promised, color=_RED, linestyle="--", label=f"promised: {promised:.0%}")
+    axes.plot("rows", name, data=curve, marker="o", color=_BLUE, label="")
+    for rows, value in zip(curve["rows"], curve[name]):
+        text = problem.tell_error(value)
+        axes.annotate(text, (rows, value), (0, 8), textcoords="offset points")
+    _promise(problem, axes.axhline, promised)
     low, high, own = floor
     if np.isfinite(floor).all():
         axes.axhspan(low, high, label="noise of rows that appear more than once", **_BAND)
-        axes.axhline(own, color=_GREY, linewidth=1, label=f"the model's error on them: {own:.1%}")
-    top = 1.2 * max([promised, *curve["MAPE"]])
-    axes.set(xlabel="training rows", ylabel="MAPE", xlim=(0, None), ylim=(0, top))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend(frameon=False, loc="lower right")
+        said = f"the model's error on them: {problem.tell_error(own)}"
+        axes.axhline(own, color=_GREY, linewidth=1, label=said)
+    top = 1.2 * max([promised or 0, *curve[name], 1e-9])
+    axes.set(xlabel="training rows", xlim=(0, None), ylim=(0, top))
+    _error_axis(problem, axes.yaxis)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, loc="lower right")
     return figure, curve
 
 
-def draw_factors(problem: Problem, factors: Optional[pd.DataFrame]) -> Plot:
-    """By how much each field moves the prediction, over all rows."""
+def draw_factors(problem: Problem, effects: Optional[pd.DataFrame], additive: bool = False) -> Plot:
+    """By how much each field moves the prediction, over all rows: by factors, or by terms."""
     figure, axes = _figure(f"What raises and what lowers the {problem.target.name}")
-    if factors is None:
+    if effects is None:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "This model gives no reasons", ha="center", va="center")
         return figure, pd.DataFrame(columns=["name", *SHARES])
-    order = factors.apply(np.log).abs().mean().sort_values(kind="stable").index[::-1]
-    axes.boxplot(factors[order], whis=(5, 95), showfliers=False)
+    sizes = effects if additive else effects.apply(np.log)
+    order = sizes.abs().mean().sort_values(kind="stable").index[::-1]
+    axes.boxplot(effects[order], whis=(5, 95), showfliers=False)
     axes.set_xticks(range(1, len(order) + 1), order, rotation=45, ha="right")
-    axes.axhline(1, color=_GREY, linewidth=1)
-    axes.set(ylabel=f"factor on the {problem.target.name}; box: the middle half, whiskers: 90 %")
-    shares = factors[order].quantile(list(SHARES.values())).T.set_axis(list(SHARES), axis=1)
+    axes.axhline(0 if additive else 1, color=_GREY, linewidth=1)
+    what = f"term, {problem.target.unit}" if additive else f"factor on the {problem.target.name}"
+    axes.set(ylabel=f"{what}; box: the middle half, whiskers: 90 %")
+    shares = effects[order].quantile(list(SHARES.values())).T.set_axis(list(SHARES), axis=1)
     return figure, shares.reset_index(names="name")  # "field" is a column of DVC's own
 
 
-def draw_comparison(comparison: Comparison) -> Figure:
-    """The relative error of each held-out row: the candidate's against the champion's."""
+def draw_comparison(problem: Problem, comparison: Comparison) -> Figure:
+    """The error of each held-out row: the candidate's against the champion's."""
     errors = comparison.errors
     figure, axes = _figure("Errors on the hold-out: below the line the candidate is better")
     better = errors["candidate"] < errors["champion"]
@@ -124,9 +135,23 @@ def draw_comparison(comparison: Comparison) -> Figure:
     axes.axline((0, 0), slope=1, color=_GREY, linewidth=1)
     axes.scatter("champion", "candidate", s=14, data=errors, color=colours)
     axes.set(xlabel="champion", ylabel="candidate", xlim=(0, None), ylim=(0, None))
-    axes.xaxis.set_major_formatter(_PERCENT)
-    axes.yaxis.set_major_formatter(_PERCENT)
+    if problem.relative:
+        axes.xaxis.set_major_formatter(_PERCENT)
+        axes.yaxis.set_major_formatter(_PERCENT)
     return figure
+
+
+def _promise(problem: Problem, draw_line: Any, promised: Optional[float]) -> None:
+    if promised:
+        label = f"promised: {problem.tell_error(promised)}"
+        draw_line(promised, color=_RED, linestyle="--", label=label)
+
+
+def _error_axis(problem: Problem, axis: Any) -> None:
+    unit = "" if problem.relative else f", {problem.target.unit}"
+    axis.set_label_text(f"{problem.error_name}{unit}".rstrip(", "))
+    if problem.relative:
+        axis.set_major_formatter(_PERCENT)
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:
@@ -138,11 +163,16 @@ def _figure(title: str) -> tuple[Figure, Axes]:
 
 
 def _target_axes(problem: Problem, axes: Axes, points: pd.DataFrame, x: str, y: str) -> np.ndarray:
-    """Both axes logarithmic and labelled, over the same values: gives their ends."""
-    ends = np.array([0.9 * points[[x, y]].min(axis=None), 1.1 * points[[x, y]].max(axis=None)])
-    target = f"{problem.target.name}, {problem.target.unit}"
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
+    """Both axes labelled, over the same values, and logarithmic for relative errors: their ends."""
+    low, high = points[[x, y]].min(axis=None), points[[x, y]].max(axis=None)
+    target = f"{problem.target.name}, {problem.target.unit}".rstrip(", ")
     axes.set(xlabel=f"{x} {target}", ylabel=f"{y} {target}")
+    if not problem.relative:
+        ends = np.array([low, high]) + np.array([-0.05, 0.05]) * (high - low)
+        axes.set(xlim=ends, ylim=ends)
+        return ends
+    ends = np.array([0.9 * low, 1.1 * high])
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_minor_locator(NullLocator())

@@ -6,6 +6,7 @@ from typing import Any, Optional
 
 from ..problem import Problem
 from .bundle import Bundle
+from .factors import Explanation
 from .interval import RISKS, Offer, interval, offers
 
 FEW_ROWS, BIASED = 30, 0.08  # of a slice: what a quote warns of
@@ -19,9 +20,10 @@ class Quote:
     low: float  # of the interval that held 90 % of the actual values
     high: float
     base: Optional[float]  # the average prediction; None where the model gives no reasons
-    factors: Optional[dict[str, float]]  # by field: their product with the base is the prediction
+    factors: Optional[dict[str, float]]  # by field: the base times all of them is the prediction
+    terms: Optional[dict[str, float]]  # by field: or the base plus all of them is
     distance: int  # in how many fields the nearest training case differs
-    typical_error: float  # mean absolute percentage error at that distance, a fraction
+    typical_error: float  # at that distance: a share of the actual value, or in its unit
     offers: Optional[list[Offer]]  # if a margin was given
     warnings: list[str]  # what is doubtful in the case, or weak in the model
 
@@ -38,7 +40,7 @@ def quote_rows(
     `margin` is the wanted share of the sale, `risk` the accepted share of deals that miss it.
     """
     calibration = bundle.metadata["calibration"]
-    predicted, base, factors = bundle.predict_rows(rows)
+    predicted, explained = bundle.predict_rows(rows)
     ends = interval(calibration, predicted).tolist()
     distances = bundle.neighbours.distances(rows)
     risks = RISKS if risk is None else (risk,)
@@ -47,8 +49,7 @@ def quote_rows(
             prediction=value,
             low=ends[i][0],
             high=ends[i][1],
-            base=base,
-            factors=None if factors is None else dict(zip(problem.names, factors[i].tolist())),
+            **_reasons(problem, explained, i),
             distance=distances[i],
             typical_error=error_at(bundle.metadata, distances[i]),
             offers=None if margin is None else offers(calibration, value, margin, risks),
@@ -58,19 +59,27 @@ def quote_rows(
     ]
 
 
+def _reasons(problem: Problem, explained: Optional[Explanation], i: int) -> dict[str, Any]:
+    if explained is None:
+        return {"base": None, "factors": None, "terms": None}
+    effects = dict(zip(problem.names, explained.effects[i].tolist()))
+    factors, terms = (None, effects) if explained.additive else (effects, None)
+    return {"base": explained.base, "factors": factors, "terms": terms}
+
+
 def error_at(metadata: Mapping[str, Any], distance: int) -> float:
     """The mean error of predictions whose nearest training case was as far away."""
     known = metadata["distances"]
     near = [line for line in known if line["distance"] <= distance] or known[:1]
-    return float(near[-1]["MAPE"])
+    return float(near[-1]["error"])
 
 
 def weak_spots(problem: Problem, metadata: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     """What the evidence says against predictions for this slice."""
-    name = f"{problem.slice_by} {row[problem.slice_by]}"
-    known = metadata["slices"].get(str(row[problem.slice_by]), {"rows": 0, "ratio": 1.0})
+    value = "unknown" if row[problem.slice_by] is None else str(row[problem.slice_by])
+    name, known = f"{problem.slice_by} {value}", metadata["slices"].get(value, {"rows": 0})
     if known["rows"] < FEW_ROWS:
         return [f"{name}: only {known['rows']} rows in the data"]
-    if abs(known["ratio"] - 1) > BIASED:
+    if abs(known.get("ratio", 1) - 1) > BIASED:
         return [f"{name}: predictions add up to {known['ratio']:.0%} of the actual values"]
     return []

@@ -13,6 +13,7 @@ from ..data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
 from ..data.table import GROUP, KEY
 from ..errors import StepFailed, UserError
 from ..files import write_json
+from ..problem import Problem
 from ..project import Project
 from . import evaluate, plots
 from .bundle import Neighbours, load_bundle, save_bundle
@@ -33,14 +34,14 @@ def train(project: Project) -> dict[str, Any]:
     table, summary = read_processed(project)
     model = project.model()
     folds, predictions = _evaluate(project, model, table)
-    covered = coverage(predictions)
+    covered = coverage(problem, predictions)
     slices = evaluate.slices(problem, predictions, table)
 
     held_out = is_held_out(table[KEY])
     seen, unseen = table[~held_out], table[held_out]
     fitted, neighbours = evaluate.fit(model, problem, seen), Neighbours.of(problem, seen)
-    calibration = calibrate(predictions[~predictions["row"].map(held_out)])
-    by_field = slices[slices["by"] == problem.slice_by].set_index("slice")[["rows", "ratio"]]
+    calibration = calibrate(problem, predictions[~predictions["row"].map(held_out)])
+    by_field = slices[slices["by"] == problem.slice_by].set_index("slice").filter(["rows", "ratio"])
     facts = {
         "target": problem.target.name,
         "params": project.params.model_dump(mode="json", include={"model", "train"}),
@@ -48,7 +49,7 @@ def train(project: Project) -> dict[str, Any]:
         "holdout": {"rule": HOLDOUT_RULE, "percent": HOLDOUT_PERCENT},
         "metrics": {},
         "calibration": rounded(calibration),
-        "distances": rounded(_errors_by_distance(predictions)),
+        "distances": rounded(_errors_by_distance(problem, predictions)),
         "slices": rounded(by_field.to_dict("index")),
     }
     save_bundle(project.models, fitted, problem, neighbours, facts)
@@ -57,18 +58,20 @@ def train(project: Project) -> dict[str, Any]:
     inside = actual.between(*interval(calibration, predicted).T).mean()
     metrics = {
         "cv": evaluate.summarise(folds),
-        "sampling": evaluate.sampling_interval(predictions, table[GROUP]),
+        "sampling": evaluate.sampling_interval(problem, predictions, table[GROUP]),
         "baselines": _baselines(project, table, folds),
-        "interval": summarise_coverage(covered),
-        "holdout": evaluate.score(actual, predicted) | {"coverage": float(inside)},
+        "interval": summarise_coverage(problem, covered),
+        "holdout": evaluate.score(problem, actual, predicted) | {"coverage": float(inside)},
         "rows": {"trained": len(seen), "held_out": len(unseen)},
     }
     facts["metrics"] = metrics = rounded(metrics)
     save_bundle(project.models, fitted, problem, neighbours, facts)
     write_json(project.metrics, metrics)
 
-    promised, explained = project.params.criteria.MAPE, bundle.explain(table)
-    factors = explained and pd.DataFrame(explained[1], table.index, list(problem.names))
+    promised = getattr(project.params.criteria, problem.error_name)
+    effects, explained = None, bundle.explain(table)
+    if explained:
+        effects = pd.DataFrame(explained.effects, table.index, list(problem.names))
     floor = evaluate.noise_floor(problem, table, predictions)
     curve = evaluate.learning_curve(model, problem, table, params, folds)
     plots.save_plots(
@@ -76,8 +79,8 @@ def train(project: Project) -> dict[str, Any]:
         predictions=plots.draw_predictions(problem, predictions),
         intervals=plots.draw_intervals(problem, covered),
         slices=plots.draw_slices(problem, evaluate.large(slices), promised),
-        learning_curve=plots.draw_learning_curve(curve, floor, promised),
-        factors=plots.draw_factors(problem, factors),
+        learning_curve=plots.draw_learning_curve(problem, curve, floor, promised),
+        factors=plots.draw_factors(problem, effects, bool(explained and explained.additive)),
     )
     return metrics
 
@@ -87,15 +90,20 @@ def _evaluate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cross-validate the project's model; what cannot be learned or predicted is refused."""
     problem, target = project.problem, table[project.problem.target.name]
+    place = f"{problem.raw_file}: {problem.target.name}"
+    if problem.relative and target.min() <= 0:
+        remedy = 'say errors="absolute" in problem.py'
+        raise UserError(place, f"found {target.min():g}; relative errors need above zero", remedy)
     if target.nunique() == 1:
-        place = f"{problem.raw_file}: {problem.target.name}"
         raise UserError(place, f"is {target.iloc[0]:g} in every row; expected values that differ")
     try:
         folds, predictions = evaluate.cross_validate(model, problem, table, project.params.train)
     except ValueError as error:
         raise UserError("params.yaml: model", str(error)) from None
-    if not predictions["predicted"].between(0, np.inf, inclusive="neither").all():
-        raise StepFailed("model.py", f"a predicted {problem.target.name} is not above zero")
+    low = 0 if problem.relative else -np.inf
+    if not predictions["predicted"].between(low, np.inf, inclusive="neither").all():
+        expected = "above zero" if problem.relative else "a number"
+        raise StepFailed("model.py", f"a predicted {problem.target.name} is not {expected}")
     return folds, predictions
 
 
@@ -103,7 +111,7 @@ def _baselines(project: Project, table: pd.DataFrame, folds: pd.DataFrame) -> di
     problem, params, against = project.problem, project.params.train, {}
     for name, other in evaluate.baselines(problem).items():
         others, _ = evaluate.cross_validate(other, problem, table, params, name)
-        against[name] = evaluate.against(folds, others, params)
+        against[name] = evaluate.against(problem, folds, others, params)
     return against
 
 
@@ -123,11 +131,11 @@ def read_processed(project: Project) -> tuple[pd.DataFrame, dict[str, Any]]:
     return table, summary
 
 
-def _errors_by_distance(predictions: pd.DataFrame) -> list[dict[str, float]]:
+def _errors_by_distance(problem: Problem, predictions: pd.DataFrame) -> list[dict[str, float]]:
     """The mean error by the distance of the nearest training case, where there are enough rows."""
-    error = (predictions["predicted"] / predictions["actual"] - 1).abs()
-    groups = predictions.assign(MAPE=error).groupby("distance")
-    lines = groups.agg(rows=("row", "nunique"), MAPE=("MAPE", "mean")).reset_index()
+    error = evaluate.errors(problem, predictions["actual"], predictions["predicted"])
+    groups = predictions.assign(error=error).groupby("distance")
+    lines = groups.agg(rows=("row", "nunique"), error=("error", "mean")).reset_index()
     enough = evaluate.large(lines)
     return (enough if len(enough) else lines.head(1)).to_dict("records")
 

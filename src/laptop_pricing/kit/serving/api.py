@@ -20,6 +20,8 @@ from .schemas import (
     Interval,
     ModelAnswer,
     ModelId,
+    Nothing,
+    OfferAnswer,
     QuoteAnswer,
     Refusal,
     SchemaAnswer,
@@ -87,15 +89,16 @@ def create_app(
     model = ModelId(name=problem.name, version=version, sha256=bundle.sha256, data_md5=md5)
     one: Any = case_model(problem)
     many: Any = Annotated[list[one], Field(min_length=1, max_length=MAX_ROWS)]
-    query = Annotated[Wanted, Query()]
+    query: Any = Annotated[Wanted if problem.bought else Nothing, Query()]
+    kind: Any = OfferAnswer if problem.bought else QuoteAnswer
 
     app = _empty_app(problem, key)
     app.state.bundle, app.state.version, app.state.origin = bundle, version, origin
 
-    def answer(cases: list[Any], wanted: Wanted) -> list[QuoteAnswer]:
+    def answer(cases: list[Any], wanted: Any) -> list[QuoteAnswer]:
         rows = [vars(case) for case in cases]
         return [
-            QuoteAnswer(
+            kind(
                 **vars(quote),
                 unit=problem.target.unit,
                 interval=Interval(coverage=COVERAGE, low=quote.low, high=quote.high),
@@ -105,11 +108,11 @@ def create_app(
         ]
 
     @app.post("/v1/quote", summary=f"Predict one {problem.item}")
-    async def quote(case: one, wanted: query) -> QuoteAnswer:
+    async def quote(case: one, wanted: query) -> kind:
         return answer([case], wanted)[0]
 
     @app.post("/v1/quotes", summary=f"Predict up to {MAX_ROWS:,} {problem.items}, in their order")
-    async def quotes(cases: many, wanted: query) -> list[QuoteAnswer]:
+    async def quotes(cases: many, wanted: query) -> list[kind]:
         return answer(cases, wanted)
 
     @app.get("/v1/model", summary="What is loaded, and how good it is")

@@ -39,7 +39,8 @@ class Form:
     def __init__(self, name: str, api: str, key_variable: str) -> None:
         self.language = LANGUAGES.index(st.session_state["language"])
         self.texts = {"name": name, "api": api, "variable": key_variable}
-        schema, self.model = self.call("/v1/schema"), self.call("/v1/model")
+        self.schema = schema = self.call("/v1/schema")
+        self.model = self.call("/v1/model")
         self.words = {} if self.language else schema["words"]
         self.columns = [Column(**column) for column in schema["features"]]
         self.target = self.model["target"]
@@ -79,8 +80,9 @@ class Form:
         texts: dict[Any, str] = {choice: self.spell(choice) for choice in choices}
         if column.kind == "flag":
             texts = {True: self.say("yes"), False: self.say("no")}
-        if column.default is not None:
-            texts = {"": self.say("unknown", value=self.spell(column.default))} | texts
+        if column.optional:
+            kept = self.say("unknown", value=self.spell(column.default))
+            texts = {"": self.spell(None) if column.default is None else kept} | texts
         last = st.session_state.get("told", {}).get(column.name, "" if "" in texts else None)
         chosen = st.session_state.setdefault(key, last)
         if chosen is not None:
@@ -102,8 +104,9 @@ class Form:
             st.info(self.say("before"))
             return
         told = st.session_state["told"]
+        bought = self.schema["bought"]
         margin = st.session_state.setdefault("margin", 20)  # its slider comes with the answer
-        answer = self.call(f"/v1/quote?margin={margin / 100}", told)
+        answer = self.call(f"/v1/quote?margin={margin / 100}" if bought else "/v1/quote", told)
         if "detail" in answer:
             lines = [f"- {_plain(self.tell(line))}" for line in answer["detail"]]
             st.error("\n".join([self.say("correct"), "", *lines]))
@@ -112,28 +115,32 @@ class Form:
             st.warning(_plain(self.say("doubtful", text=self.translate(text))))
         st.metric(_capital(self.texts["target"]), self.amount(answer["prediction"]))
         low, high = (_plain(self.amount(answer["interval"][end])) for end in ("low", "high"))
-        share, error = answer["interval"]["coverage"], answer["typical_error"]
+        share, off = answer["interval"]["coverage"], answer["typical_error"]
+        error = f"{off:.0%}" if self.schema["errors"] == "relative" else _plain(self.amount(off))
         st.markdown(self.say("interval", share=share, low=low, high=high))
         st.caption(self.say("distance", distance=answer["distance"], error=error))
-        st.slider(self.say("margin"), 0, 60, step=5, format="%d%%", key="margin")
-        lines = [f"| {self.say('risk')} | {self.say('offers')} |", "|---|---:|"]
-        for offer in answer["offers"]:
-            lines.append(f"| {offer['risk']:.0%} | {_plain(self.amount(offer['offer']))} |")
-        st.markdown("\n".join(lines))
-        if answer["factors"]:
-            self.show_factors(told, answer["factors"])
+        if bought:
+            st.slider(self.say("margin"), 0, 60, step=5, format="%d%%", key="margin")
+            lines = [f"| {self.say('risk')} | {self.say('offers')} |", "|---|---:|"]
+            for offer in answer["offers"]:
+                lines.append(f"| {offer['risk']:.0%} | {_plain(self.amount(offer['offer']))} |")
+            st.markdown("\n".join(lines))
+        if answer["base"] is not None:
+            factors = {name: factor - 1 for name, factor in (answer["factors"] or {}).items()}
+            self.show_reasons(told, factors or answer["terms"], "+.0%" if factors else "+,.3~g")
             st.caption(_plain(self.say("base", base=self.amount(answer["base"]))))
 
-    def show_factors(self, told: dict[str, Any], factors: dict[str, float]) -> None:
-        """One bar per field that moved it by half a percent or more, the longest first."""
+    def show_reasons(self, told: dict[str, Any], effects: dict[str, float], digits: str) -> None:
+        """One bar per field that moved it, the longest first, without the least ones."""
         import altair as alt
 
         rows: list[dict[str, Any]] = []
+        least = 0.005 * (1 if digits.endswith("%") else max(map(abs, effects.values())))
         for column in self.columns:
-            effect, cell = factors[column.name] - 1, told.get(column.name, "")
+            effect, cell = effects[column.name], told.get(column.name, "")
             value = self.spell(column.default if cell == "" else cell)
             field = f"{self.named(column).split(',')[0]}: {value} {self.translate(column.unit)}"
-            if abs(effect) >= 0.005:
+            if abs(effect) >= least:
                 rows.append({"field": field, "effect": effect})
         rows.sort(key=lambda row: -abs(row["effect"]))
         axis = alt.Axis(title=None, labelLimit=190, domain=False, ticks=False)
@@ -147,7 +154,7 @@ class Form:
             "align": alt.expr(f"{up} ? 'left' : 'right'"),
             "dx": alt.expr(f"{up} ? 4 : -4"),
         }
-        texts = bars.mark_text(**side).encode(text=alt.Text("effect:Q", format="+.0%"))
+        texts = bars.mark_text(**side).encode(text=alt.Text("effect:Q", format=digits))
         st.markdown(f"**{self.say('why')}**")
         st.altair_chart(bars.mark_bar().encode(color=color) + texts, width="stretch")
 
@@ -240,6 +247,8 @@ class Form:
         return self.named(column) + (f" ({self.translate(column.unit)})" if column.unit else "")
 
     def spell(self, value: Any) -> str:
+        if value is None:
+            return self.say("not known")
         if isinstance(value, bool):
             return self.say("yes" if value else "no")
         return self.translate(value) if isinstance(value, str) else str(_number(value))

@@ -1,6 +1,6 @@
 """What the REST API takes and answers, as pydantic models; a case's is made from the problem."""
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, ClassVar, Optional
 
 from pydantic import (
     BaseModel,
@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ..modeling.interval import Offer
-from ..problem import Column, Problem
+from ..problem import REFUSED, Column, Problem
 
 
 def case_model(problem: Problem) -> type[BaseModel]:
@@ -43,9 +43,7 @@ def _field(column: Column) -> tuple[Any, Any]:
 
     def read(cell: object) -> object:
         value = column.read(cell)
-        if value is None and (cell is None or (isinstance(cell, str) and not cell.strip())):
-            value = column.default
-        if value is None:
+        if value is REFUSED:
             raise error
         return value
 
@@ -53,11 +51,11 @@ def _field(column: Column) -> tuple[Any, Any]:
     if not column.numeric:
         words = {"type": "string", "enum": list(column.allowed)}
         schema = words if kind == "category" else {"type": "boolean"}
-    if column.default is not None:
+    if column.optional:
         schema = {"anyOf": [schema, {"type": "null"}]}
     unit = f" ({column.unit})" if column.unit else ""
     described = Field(description=f"{column.description}{unit}")
-    default = ... if column.default is None else column.default
+    default = column.default if column.optional else ...
     return Annotated[Any, PlainValidator(read), WithJsonSchema(schema), described], default
 
 
@@ -77,6 +75,13 @@ class Wanted(BaseModel):
         return self
 
 
+class Nothing(BaseModel):
+    """What a query may ask for where nothing is bought."""
+
+    margin: ClassVar[None] = None
+    risk: ClassVar[None] = None
+
+
 class ModelId(BaseModel):
     name: str
     version: Optional[str] = Field(description="In the registry; null for a folder.")
@@ -94,13 +99,17 @@ class QuoteAnswer(BaseModel):
     prediction: float
     unit: str
     interval: Interval
-    base: Optional[float] = Field(description="What the factors multiply.")
-    factors: Optional[dict[str, float]] = Field(description="null where the model has none.")
-    offers: Optional[list[Offer]] = Field(description="null without a margin.")
+    base: Optional[float] = Field(description="The prediction for the average case.")
+    factors: Optional[dict[str, float]] = Field(description="The base times these; or null.")
+    terms: Optional[dict[str, float]] = Field(description="The base plus these; or null.")
     warnings: list[str]
     distance: int = Field(description="Fields in which the nearest training case differs.")
-    typical_error: float = Field(description="Mean error at that distance, as a fraction.")
+    typical_error: float = Field(description="Mean error at that distance: MAPE, or else MAE.")
     model: ModelId
+
+
+class OfferAnswer(QuoteAnswer):
+    offers: Optional[list[Offer]] = Field(description="null without a margin.")
 
 
 class ModelAnswer(ModelId):
@@ -117,6 +126,8 @@ class SchemaAnswer(BaseModel):
     features: tuple[Column, ...]
     target: Column
     example: dict[str, str] = Field(description="One case, as a person types it.")
+    errors: str = Field(description="relative or absolute: which count.")
+    bought: bool = Field(description="Whether a quote may ask for offers.")
     words: dict[str, str] = Field(description="Translations, by a column's name or by the text.")
 
 

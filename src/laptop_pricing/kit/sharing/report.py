@@ -22,7 +22,7 @@ from .storage import fetch, open_repo
 
 BASES, OUTPUT = ("stag", "main"), Path("report.md")
 DRIFTED, BINS = 0.2, 10  # a large shift of the population stability index
-MOVED = 0.005  # of a slice's MAPE
+MOVED = 0.04  # of a slice's error, as a share
 
 
 class Report(NamedTuple):
@@ -54,7 +54,7 @@ def report(
         parts |= _compare(project, commit, candidate, table) if has_model else {}
     except ProjectError as error:
         problem = str(error)
-    against = objections(metrics, parts["comparison"], project.params)
+    against = objections(project.problem, metrics, parts["comparison"], project.params)
     against += [f"not compared with {base}: {problem}"] if has_model and problem else []
     found = Report(base, commit, not against, against, parts["comparison"], problem)
     diff = open_repo(project).params.diff(a_rev=commit).get("diff", {})
@@ -65,7 +65,7 @@ def report(
     text = render("report.md", r=found, problem=project.problem, **places, **parts)
     if found.comparison:
         with atomic_path(plot) as part:
-            draw_comparison(found.comparison).savefig(part, format="png", dpi=110)
+            draw_comparison(project.problem, found.comparison).savefig(part, format="png", dpi=110)
     write_text(output, text)
     return found
 
@@ -95,8 +95,10 @@ def _compare(
         old_table, was = read_processed(base)
         files = [p.plots / "slices.csv" for p in (base, project)]
         before, now = (pd.read_csv(file, dtype={"slice": str}) for file in files)
-    slices = now.merge(before[["by", "slice", "MAPE"]], on=["by", "slice"], suffixes=("", "_was"))
-    slices["moved"] = abs(slices["MAPE"] - slices["MAPE_was"])
+    kept = ["by", "slice", problem.error_name]
+    before, now = (lines.rename(columns={kept[-1]: "error"}) for lines in (before[kept], now))
+    slices = now.merge(before, on=["by", "slice"], suffixes=("", "_was"))
+    slices["moved"] = abs(slices["error"] / slices["error_was"] - 1)
     return {
         "was": was,
         "comparison": compare_on_holdout(problem, candidate, champion, table),

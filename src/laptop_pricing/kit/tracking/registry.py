@@ -23,7 +23,6 @@ from .runs import COPY_TAG, MODEL_FOLDER, folder_sha256, track
 from .server import open_client, tolerated
 
 BEFORE = {"stag": "devl", "prod": "stag"}
-FACTS = ["alias", "version", "MAPE", "commit", "data_md5"]
 
 
 class Promotion(NamedTuple):
@@ -38,24 +37,27 @@ class Promotion(NamedTuple):
 
 def register_result(project: Project) -> str:
     """Make the project's committed result a version, once, and let ``devl`` mean it."""
-    commit, name = _committed(project), project.name
+    commit = _committed(project)
     bundle = load_bundle(project.models, project.problem, project.trusted)
     metadata, slices = bundle.metadata, pd.read_csv(project.plots / "slices.csv")
     card = model_card(project.problem, metadata, read_processed(project)[1], slices, commit)
     tags = {"commit": commit, "data_md5": metadata["data_md5"], "model_sha256": bundle.sha256}
-    tags |= {"MAPE": f"{metadata['metrics']['cv']['MAPE']['mean']:.4f}"}
+    name = project.problem.error_name
+    tags |= {name: f"{metadata['metrics']['cv'][name]['mean']:.4f}"}
     run_id, remedy = track(project).run_id, "the run itself is safe; try again later"
     with open_client(project, "not registered", remedy) as client:
         with tolerated("RESOURCE_ALREADY_EXISTS"):
-            client.create_registered_model(name)
-        known = client.search_model_versions(f"name = '{name}'")
+            client.create_registered_model(project.name)
+        known = client.search_model_versions(f"name = '{project.name}'")
         made = [v for v in known if v.run_id == run_id and tags.keys() <= v.tags.keys()][:1]
         if not made:  # Ready at once; to wait, client 2.22 would say on the terminal.
             source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
             given = {"run_id": run_id, "tags": tags, "description": card}
-            made = [client.create_model_version(name, source, await_creation_for=0, **given)]
+            made = [
+                client.create_model_version(project.name, source, await_creation_for=0, **given)
+            ]
         version = str(made[0].version)
-        client.set_registered_model_alias(name, "devl", version)
+        client.set_registered_model_alias(project.name, "devl", version)
     return version
 
 
@@ -143,7 +145,8 @@ def _examine(
             comparison = compare_on_holdout(project.problem, ours, theirs, table)
         except ProjectError as error:
             problems = [f"not compared with {champion}: {error}"]
-    return comparison, objections(ours.metadata["metrics"], comparison, project.params) + problems
+    metrics = ours.metadata["metrics"]
+    return comparison, objections(project.problem, metrics, comparison, project.params) + problems
 
 
 def _load(client: Any, project: Project, version: Any) -> Bundle:
@@ -176,10 +179,11 @@ def fetch_bundle(project: Project, name: str, alias: str, folder: Path) -> tuple
 
 
 def holders(project: Project) -> pd.DataFrame:
-    """Which version each alias means, as a table of the FACTS."""
+    """Which version each alias means: alias, version, mean error, commit, md5 of the data."""
     with open_client(project, "aliases not read", "try again later") as client:
         known = _held(client, project.name)
         held = {alias: known[alias] for alias in ("devl", *BEFORE) if alias in known}
         tags = [client.get_model_version(project.name, version).tags for version in held.values()]
     table = pd.DataFrame(tags).assign(alias=list(held), version=list(held.values()))
-    return table.reindex(columns=FACTS, fill_value="unknown").fillna("unknown")
+    facts = ["alias", "version", project.problem.error_name, "commit", "data_md5"]
+    return table.reindex(columns=facts, fill_value="unknown").fillna("unknown")
