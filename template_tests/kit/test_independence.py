@@ -21,7 +21,7 @@ LEVELS = (
     ("", "errors", "files", "problem", "params", "process", "project", "seal"),
     ("data",),
     ("modeling",),
-    ("tracking", "sharing"),
+    ("tracking", "sharing", "adopt"),
     ("workflow", "serving"),
     ("console", "cli"),
 )

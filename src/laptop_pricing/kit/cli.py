@@ -20,7 +20,16 @@ from typing import Annotated, Any, Optional
 import typer
 from typer import Argument, Context, Option
 
-from .console import ask_for, figure, how_to_open, print_quote, print_summary, say, warn
+from .console import (
+    ask_for,
+    figure,
+    how_to_open,
+    print_adopted,
+    print_quote,
+    print_summary,
+    say,
+    warn,
+)
 from .errors import DataUnavailable, ProjectError, StepFailed, UserError
 from .files import short
 from .problem import Failure, Problem, amount
@@ -35,6 +44,8 @@ Endpoint = Annotated[str, Option(help="Address of an S3 storage that is not Amaz
 Fields = Annotated[Optional[list[str]], Argument(metavar="FIELD=VALUE ...")]
 Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 for all.")]
 In = Annotated[Path, Argument(metavar="IN", help="CSV or Parquet; raw or clean names and words.")]
+Item = Annotated[str, Option(help="What a row is about, such as house.")]
+Items = Annotated[str, Option(help="The same of many, such as houses.")]
 Json = Annotated[bool, Option("--json", help="For programs to read.")]
 Margin = Annotated[Optional[float], Option(min=0, max=0.95, help="Of the sale: shows offers.")]
 Model = Annotated[Optional[str], Option(help="Folder of a bundle, or models:/NAME@prod.")]
@@ -53,6 +64,8 @@ Sample = Annotated[bool, Option("--sample", help="On the synthetic sample, in .s
 Seed = Annotated[Optional[int], Option(min=0, max=2**32 - 1)]
 Shrink = Annotated[bool, Option("--shrink", help="Accept less than half of today's rows.")]
 Source = Annotated[str, Argument(help="https:// URL, s3://bucket/key, or a path.")]
+Table = Annotated[Path, Argument(metavar="FILE", help="CSV, TSV, Parquet, or a folder of them.")]
+TargetColumn = Annotated[str, Option("--target", metavar="COLUMN", help="What is predicted.")]
 Target = Annotated[Path, Argument(metavar="OUT", help="CSV to write.")]
 To = Annotated[Alias, Option(help="The alias that a version is to have.")]
 Version = Annotated[Optional[int], Option(min=1, help="By default that of the alias before.")]
@@ -194,6 +207,27 @@ def run(ctx: Context, sample: Sample = False) -> None:
         raise StepFailed("", "the model is there, but its run is not tracked")
 
 
+@app.command(epilog="adopt houses.csv --target value")
+def adopt(
+    ctx: Context,
+    source: Table,
+    target: TargetColumn,
+    item: Item = "",
+    items: Items = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Make the project yours: write problem.py, params.yaml and model.py for a table.
+
+    It decides what each column is, says why, and leaves out what gives the target away. Edit what
+    it wrote; a second time it refuses.
+    """
+    from .adopt.adopt import adopt
+
+    project = ctx.obj.open(environment=False)
+    found = adopt(project, source, target, item, items, dry_run, say)
+    print_adopted(project, found, dry_run)
+
+
 @app.command(epilog="ingest https://example.org/data.csv")
 def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
     """Fetch the dataset, check it, and only then replace data/raw."""
@@ -201,6 +235,8 @@ def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
 
     project = ctx.obj.open()
     found = ingest(project, source, shrink)
+    for note in found["notes"]:
+        typer.echo(f"Note: {note}")
     typer.echo(f"{short(project.raw)}: {found['rows']} rows, md5 {found['md5']}")
 
 

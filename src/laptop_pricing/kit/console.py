@@ -15,6 +15,7 @@ from .problem import REFUSED, Column, Problem, amount
 from .project import Project
 
 if TYPE_CHECKING:
+    from .adopt.adopt import Adopted
     from .modeling.quote import Quote
     from .workflow import Result
 
@@ -80,6 +81,26 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
     if sample:
         about = f"they say nothing about {problem.items}"
         typer.echo(f"{prefix}All figures are the synthetic sample's: {about}.")
+
+
+def print_adopted(project: Project, adopted: "Adopted", dry_run: bool) -> None:
+    """Print what was decided about each column and why, the models, and what to do next."""
+    for note in adopted.notes:
+        typer.echo(f"{typer.style('Note:', fg='yellow')} {note}")
+    width = max(len(finding.raw_name) for finding in adopted.findings)
+    colours = {"target": "green", "late": "red", "left out": "yellow"}
+    for finding in adopted.findings:
+        word = typer.style(f"{finding.decision:<9}", fg=colours.get(finding.decision))
+        line = f"{finding.raw_name:<{width}}  {word} {finding.kind:<9} {finding.why}"
+        typer.echo(f"{line}. Look at this: {finding.check}" if finding.check else line)
+    for name, error in sorted(adopted.errors.items(), key=lambda one: one[1]):
+        typer.echo(f"{adopted.error_name} {figure(adopted.error_name, error)}  {name}")
+    if dry_run:
+        return typer.echo("Nothing was written.")
+    for path in adopted.written:
+        typer.echo(f"Wrote {short(path)}")
+    name = command(project.name)
+    typer.echo(f"Next: read {short(adopted.written[0])} and edit it; then {name} run")
 
 
 def _ahead(problem: Problem, metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -68,7 +69,8 @@ def render(template: str, **values: Any) -> str:
 
     folder = FileSystemLoader(Path(__file__).parent / "templates")
     jinja = Environment(loader=folder, undefined=StrictUndefined, keep_trailing_newline=True)
-    jinja.filters |= {"percent": "{:.1%}".format, "amount": amount}
+    quoted = partial(json.dumps, ensure_ascii=False)
+    jinja.filters |= {"percent": "{:.1%}".format, "amount": amount, "quoted": quoted}
     return jinja.get_template(template).render(**values)
 
 

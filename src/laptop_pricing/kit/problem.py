@@ -218,6 +218,7 @@ class Problem:
     bought: bool = False  # whether predictions say what to offer: shows offers at a margin
     caveat: str = ""  # what whoever uses a prediction has to know about the data
     late: tuple[Column, ...] = ()  # in the file, but known only afterwards: never features
+    left_out: tuple[str, ...] = ()  # raw names of further columns of the file, which nobody reads
     rules: tuple[RowRule, ...] = ()  # a row that breaks one is set aside
     warnings: tuple[RowRule, ...] = ()  # a row for which one holds is doubtful: kept and counted
     late_warnings: tuple[RowRule, ...] = ()  # the same, about the target or late columns

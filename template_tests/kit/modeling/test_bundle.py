@@ -13,6 +13,7 @@ from problems import LAPTOPS, MADE, each_problem
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from laptop_pricing.kit.data.table import features
 from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling import bundle as room
@@ -61,7 +62,7 @@ def test_a_bundle_comes_back_and_predicts_the_same_to_the_bit(problem, trained, 
     project = trained(problem)
     fitted, table = saved(tmp_path, project, project.model(), problem)
     bundle = load_bundle(tmp_path, problem)
-    expected = getattr(fitted, "best_estimator_", fitted).predict(table)
+    expected = getattr(fitted, "best_estimator_", fitted).predict(features(problem.features, table))
     np.testing.assert_array_equal(bundle.predict(table), expected)
     assert bundle.sha256 == checksum(tmp_path / "model.json", "sha256")
     base, effects, additive = bundle.explain(table)

@@ -12,7 +12,8 @@ from typing import Any
 from ..errors import DataUnavailable, UserError
 from ..files import atomic_path, checksum
 from ..project import Project
-from .read import read_csv, read_dataset, reason
+from .read import read_dataset
+from .source import ENDINGS, open_source, read_csv, reason
 
 _MISSPELLED = "expected https://host/path, s3://bucket/path or a path; no user, no spaces"
 
@@ -20,8 +21,9 @@ _MISSPELLED = "expected https://host/path, s3://bucket/path or a path; no user, 
 def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any]:
     """Fetch the dataset, check that it is the expected one, and only then replace data/raw.
 
-    The `source` is ``https://...``, ``s3://bucket/key`` or the path of a file. With `shrink` it
-    may have less than half the rows of what it replaces. Gives ``rows``, ``md5`` and ``source``.
+    The `source` is ``https://...``, ``s3://bucket/key`` or the path of a file or folder, as
+    :func:`open_source` reads them. With `shrink` it may have less than half the rows of what it
+    replaces. Gives ``rows``, the ``md5`` of data/raw, ``source`` and ``notes``.
     """
     scheme, mark, address = source.partition("://") if "://" in source else ("", "", source)
     host, slash, path = (address.partition("?")[0] if mark else address).partition("/")
@@ -31,16 +33,17 @@ def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any
     if malformed or scheme not in ("", "http", "https", "s3"):
         raise UserError(name, _MISSPELLED)
     with atomic_path(project.raw, folder=project.interim) as part:
-        _fetch(source, name, scheme, part, params.ingest.timeout_s)
         try:
+            notes, fetched = _write_csv(source, name, scheme, part, params.ingest.timeout_s)
             rows = len(read_dataset(part, project.problem, params.preprocess.median_target))
         except UserError as error:
             error.place = error.place.replace(str(part), name)
             raise
-        result = {"rows": rows, "md5": checksum(part, "md5"), "source": name}
+        md5 = checksum(part, "md5")
+        result = {"rows": rows, "md5": md5, "source": name, "notes": notes}
         expected = params.ingest.md5 if source == params.ingest.source else None
-        if expected not in (None, result["md5"]):
-            found = f"found md5 {result['md5']} ({rows} rows); expected {expected}"
+        if expected not in (None, fetched or md5):
+            found = f"found md5 {fetched or md5} ({rows} rows); expected {expected}"
             raise UserError(name, found, "try again, or change ingest.md5 if the file has changed")
         before = 0
         with suppress(UserError):  # no dataset yet, or a damaged one
@@ -49,6 +52,23 @@ def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any
             found = f"found {rows} rows; data/raw has {before}"
             raise UserError(name, found, "add --shrink if that is right")
     return result
+
+
+def _write_csv(
+    source: str, name: str, scheme: str, target: Path, timeout_s: float
+) -> tuple[list[str], str]:
+    """Fetch the source as a plain CSV: in what it was none, and then the MD5 of what it was."""
+    folder = Path(source).expanduser()
+    if not scheme and folder.is_dir():
+        opened, fetched = open_source(folder), ""
+    else:
+        _fetch(source, name, scheme, target, timeout_s)
+        ending = Path(name).suffix.lower()
+        opened = open_source(target, ending if ending in ENDINGS else ".csv")
+        fetched = checksum(target, "md5") if opened.notes else ""
+    if opened.notes:
+        opened.write(target)
+    return opened.notes, fetched
 
 
 def _fetch(source: str, name: str, scheme: str, target: Path, timeout_s: float) -> None:

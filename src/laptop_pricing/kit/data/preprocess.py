@@ -5,7 +5,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import atomic_path, checksum, short, write_json, write_text
-from ..problem import Failure
+from ..problem import Failure, says_nothing
 from ..project import Project
 from .read import read_dataset
 from .split import raw_key
@@ -20,6 +20,8 @@ def preprocess(project: Project) -> dict[str, Any]:
     """Set bad rows aside, remove exact duplicates, count doubtful rows; gives the summary."""
     problem, params, folder = project.problem, project.params.preprocess, project.processed
     text = read_dataset(project.raw, problem, params.median_target)
+    labelled = ~text[problem.target.name].map(says_nothing)
+    text, read = text[labelled], len(text)
     table, failures = validate(text, problem.columns, problem.rules)
     # Quoted throughout, since Python's versions differ in which cells they quote by themselves.
     lines = failures.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -36,7 +38,8 @@ def preprocess(project: Project) -> dict[str, Any]:
     table[KEY] = raw_key(text.loc[table.index], problem.features)
     table[GROUP] = table.groupby(list(problem.names), dropna=False).ngroup()
     summary = {
-        "rows": len(text),
+        "rows": read,
+        "without_target": read - len(text),
         "rejected": rejected,
         "duplicates": int(duplicated.sum()),
         "kept": len(table),

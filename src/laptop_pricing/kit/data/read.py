@@ -1,6 +1,5 @@
-"""Files as found -> tables of text: the raw dataset, or rows to be predicted."""
+"""Tables of text for a problem: its raw dataset, or rows to be predicted."""
 
-import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -10,36 +9,10 @@ from pyarrow import ArrowException
 
 from ..errors import UserError
 from ..problem import Problem
+from .source import open_source, read_csv, reason
 
 # What a spreadsheet runs: it begins so, and is no number (OWASP, "CSV Injection").
 _FORMULA = re.compile(r"(?![+-]\d*([.,]?\d+(e[+-]?\d+)?)?\Z)[=+@\t\r\n＝＋－＠-]", re.IGNORECASE)
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Every cell as its text. (pandas would fill up a short line, pyarrow end an open quote.)"""
-    rows: list[list[str]] = []
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            for row in filter(None, lines := csv.reader(file, strict=True)):  # no empty lines
-                rows.append(row)
-                if len(row) != len(rows[0]):
-                    raise csv.Error(f"{len(row)} cells; expected {len(rows[0])} as in the header")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(path, reason(error)) from None
-    except csv.Error as error:
-        raise UserError(f"{path}: line {lines.line_num}", f"{error}", "correct that line") from None
-    if not rows:
-        raise UserError(path, "the file is empty; expected a CSV with a header")
-    names = [name.strip() for name in rows[0]]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(path, f"column found twice: {', '.join(twice)}", "keep one of each")
-    return pd.DataFrame(rows[1:], columns=names, dtype=object)
-
-
-def reason(error: Exception) -> str:
-    """Why something could not be read, in a few words and without its path."""
-    text = str(getattr(error, "strerror", None) or error).partition("\n")[0]
-    return f"not readable: {text[:1].lower()}{text[1:]}"
 
 
 def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float]) -> pd.DataFrame:
@@ -48,8 +21,9 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
     names = {column.raw_name: column.name for column in problem.columns}
     if missing := [name for name in names if name not in text]:
         raise UserError(path, f"column missing: {', '.join(missing)}; expected the dataset")
-    if unknown := [repr(name) for name in text if name not in names]:
-        raise UserError(path, f"column unknown: {', '.join(unknown)}", "remove it")
+    if unknown := [repr(name) for name in text if name not in {*names, *problem.left_out}]:
+        remedy = "remove it, or name it in left_out of problem.py"
+        raise UserError(path, f"column unknown: {', '.join(unknown)}", remedy)
     if text.empty:
         raise UserError(path, "a header without rows; expected the dataset")
     text = text[[*names]].set_axis([*names.values()], axis=1)
@@ -65,17 +39,11 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
     return text
 
 
-def check_ending(path: Path) -> str:
-    """The ending of a CSV or Parquet file, in lower case; of any other a UserError."""
-    if (ending := path.suffix.lower()) not in (".csv", ".parquet"):
-        raise UserError(path, f"found {ending or 'no ending'}; expected .csv or .parquet")
-    return ending
-
-
 def read_rows(path: Path, problem: Problem) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows to be predicted: the file as it is, and its features as text, which may be blank."""
     try:
-        given = read_csv(path) if check_ending(path) == ".csv" else pd.read_parquet(path)
+        parquet = path.suffix.lower() == ".parquet"  # keeps the types of its other columns
+        given = pd.read_parquet(path) if parquet else open_source(path).read()
     except (ArrowException, OSError) as error:
         raise UserError(path, reason(error)) from None
     given = given.reset_index(drop=given.index.names == [None])

@@ -73,7 +73,7 @@ class Neighbours:
         cases = table[list(problem.names)].drop_duplicates().head(MOST_CASES)
         found = [pd.factorize(cases[n], sort=True, use_na_sentinel=False) for n in cases]
         named = {
-            name: [None if value != value else value for value in known.tolist()]
+            name: [None if pd.isna(value) else value for value in known.tolist()]
             for name, (_, known) in zip(cases, found)
         }
         return cls({"values": named, "cases": np.array([places for places, _ in found]).T.tolist()})
@@ -122,8 +122,9 @@ class Bundle:
         return self.predict(table), self.explain(table)
 
     def _features(self, table: Any) -> Any:
-        if isinstance(self.model, Factors):
-            return table
+        if isinstance(self.model, Factors):  # which knows NaN, and not pandas's own NA
+            flags = [name for name in table if str(table[name].dtype) == "boolean"]
+            return table.astype(dict.fromkeys(flags, "float64")) if flags else table
         from ..data.table import features
 
         columns = [Column(n, kind, "", allowed=a) for n, kind, a in self.metadata["columns"]]

@@ -89,7 +89,7 @@ def criteria(metrics: Mapping[str, Any], params: Params) -> list[Criterion]:
 def unbeaten(problem: Problem, metrics: Mapping[str, Any], *names: str) -> list[str]:
     """Which plain models, all or those of `names`, the model does not beat on the same folds.
 
-    By more than the noise, the median has to be clearly worse in something, and no plain model clearly better in anything.
+    By more than the noise, the median has to be worse in something, and none better in anything.
     """
     found, gains = [], {"R2": -1, problem.error_name: 1}  # the sign of what others have more
     for name in names or metrics["baselines"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..data.read import check_ending, escape_formulas, read_rows
+from ..data.read import escape_formulas, read_rows
 from ..data.table import doubts, validate
 from ..errors import UserError
 from ..files import atomic_path
@@ -36,7 +36,8 @@ def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataF
     contract, nothing is written.
     """
     problem = project.problem
-    check_ending(target)
+    if (ending := target.suffix.lower()) not in (".csv", ".parquet"):
+        raise UserError(target, f"found {ending or 'no ending'}; expected .csv or .parquet")
     if target.resolve() == source.resolve():
         raise UserError(target, "input and output are the same file", "name another output")
     bundle = load_bundle(project.models, problem, project.trusted)
@@ -50,7 +51,7 @@ def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataF
     predictions = predict(problem, bundle, table)
     joined = given.drop(columns=predictions.columns, errors="ignore").join(predictions.round(2))
     with atomic_path(target) as part:
-        if target.suffix.lower() == ".csv":
+        if ending == ".csv":
             escaped = escape_formulas(joined)
             escaped.to_csv(part, index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         else:

@@ -1,0 +1,102 @@
+"""Findings and choices -> problem.py, params.yaml and model.py, as a person would write them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from ..files import render
+from ..problem import Column, Problem
+from .choose import ALPHAS
+from .look import Finding
+
+_WIDTH = 100  # letters of a line
+
+
+class Choices(NamedTuple):
+    """What was chosen beside the columns."""
+
+    source: str  # for params.yaml
+    crossed: Optional[tuple[str, ...]]  # None: boosted trees
+    median: float  # of the target
+    promised: float  # the median's own error
+    seeds: Sequence[int]
+
+
+def files(problem: Problem, findings: Sequence[Finding], choices: Choices) -> dict[str, str]:
+    """The texts by path below the package's folder, or below the project's for params.yaml."""
+    late = {column.name for column in problem.late}
+    lines: list[dict[str, Any]] = [
+        {"code": _code(f.column), "check": f.check, "why": f.why, "name": f.column.name}
+        for f in findings
+        if f.column and f.column.name != problem.target.name
+    ]
+    makers = sorted({f.column.kind for f in findings if f.column})
+    told = {
+        "p": problem,
+        "source": Path(choices.source).name,
+        "imports": ["Problem", *makers],
+        "features": [line for line in lines if line["name"] not in late],
+        "late": [line for line in lines if line["name"] in late],
+        "left_out": [finding for finding in findings if finding.decision == "left out"],
+        "target": _code(problem.target),
+    }
+    import black
+
+    code, mode = render("problem.jinja", **told), black.Mode(line_length=_WIDTH)
+    found = {"problem.py": black.format_str(code, mode=mode)}
+    found["params.yaml"] = render("params.jinja", **_params(problem, choices))
+    if choices.crossed is None:
+        loss = "gamma" if problem.relative else "squared_error"
+        found["model.py"] = render("boosted.jinja", loss=loss)
+    return found
+
+
+def _params(problem: Problem, choices: Choices) -> Mapping[str, Any]:
+    middle = abs(choices.median) or 1.0
+    return {
+        "name": problem.name,
+        "source": choices.source,
+        "median": (choices.median - 0.7 * middle, choices.median + 2 * middle),
+        "crossed": choices.crossed,
+        "alphas": ALPHAS,
+        "links": ["log", "identity"] if problem.relative else ["identity"],
+        "weights": [True, False] if problem.relative else [False],
+        "seeds": choices.seeds,
+        "error_name": problem.error_name,
+        "promised": choices.promised,
+        "tolerance": 0.05 * choices.promised,
+    }
+
+
+def _code(column: Column) -> str:
+    """The call that makes a column."""
+    given: list[str] = [_text(column.name), _text(column.description)]
+    if column.kind == "category":
+        given.append(_tuple(column.allowed))
+    elif column.numeric:
+        given += [_text(column.unit), _number(column.low), _number(column.high)]
+    if column.levels:
+        given.append(f"levels={_tuple(column.levels)}")
+    if column.ladders:
+        given.append(f"ladders=({', '.join(map(_tuple, column.ladders))},)")
+    if not column.monotonic:
+        given.append("monotonic=False")
+    if column.unknown:
+        given.append("unknown=True")
+    if column.raw_name != column.name:
+        given.append(f"raw_name={_text(column.raw_name)}")
+    return f"{column.kind}({', '.join(given)})"
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _tuple(values: Sequence[Any]) -> str:
+    parts = [_text(value) if isinstance(value, str) else _number(value) for value in values]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def _number(value: float) -> str:
+    return f"{value:_}" if abs(value) >= 10_000 else f"{value}"
