@@ -77,7 +77,7 @@ def ready(snapshot, tmp_path_factory, sample_csv):
         change_params(root, model__alphas=alphas)
         check(root, "laptop-pricing", "run")
         check(root, "git", "commit", "-qam", f"alphas {alphas}")
-    for name in ("laptop-price-brl.csv", "new-laptops.csv"):
+    for name in ("laptop-price-brl.csv", "new.csv"):
         shutil.copyfile(sample_csv, root / name)
     return root
 

@@ -153,4 +153,4 @@ def test_the_quotes_have_price_interval_reasons_and_offers(said):
 
 
 def test_the_list_is_priced(said):
-    assert "priced.csv: 100 laptops" in outputs(said, "laptop-pricing predict")[0]
+    assert "predicted.csv: 100 laptops" in outputs(said, "laptop-pricing predict")[0]

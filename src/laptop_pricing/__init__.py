@@ -1,1 +1,1 @@
-"""Price used laptops: the problem and the model here, the machinery in kit."""
+"""The problem and the model here, the machinery in kit."""

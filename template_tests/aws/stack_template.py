@@ -9,7 +9,7 @@ from environments import ROOT
 from ruamel.yaml import YAML
 
 STACK = ROOT / "references" / "aws" / "stack.yaml"
-GIVEN = {"BucketName": "my-laptops", "GitHubRepository": "octo@12/laptops@345"}
+GIVEN = {"BucketName": "my-bucket", "GitHubRepository": "octo@12/project@345"}
 REGION = "us-east-1"
 ADMIN_KEY = {"aws_access_key_id": "admin", "aws_secret_access_key": "hunter2"}
 ACCOUNT = "123456789012"

@@ -226,10 +226,10 @@ def test_workflows_of_the_branches_and_of_pull_requests_get_the_role(trust, wher
         pytest.param(f"repo:{REPOSITORY}:ref:refs/heads/main2", id="a name that begins alike"),
         pytest.param(f"repo:{REPOSITORY}:ref:refs/tags/main", id="a tag"),
         pytest.param(f"repo:{REPOSITORY}:environment:main", id="an environment"),
-        pytest.param("repo:octo/laptops:ref:refs/heads/main", id="the same names without ids"),
-        pytest.param("repo:octo@12/laptops@999:ref:refs/heads/main", id="made again by that name"),
+        pytest.param("repo:octo/project:ref:refs/heads/main", id="the same names without ids"),
+        pytest.param("repo:octo@12/project@999:ref:refs/heads/main", id="made again by that name"),
         pytest.param("repo:octo@12/other@346:ref:refs/heads/main", id="another repository"),
-        pytest.param("repo:evil@13/laptops@345:ref:refs/heads/main", id="another owner"),
+        pytest.param("repo:evil@13/project@345:ref:refs/heads/main", id="another owner"),
         pytest.param("", id="no subject"),
     ],
 )
@@ -244,8 +244,8 @@ def test_a_token_for_or_of_another_service_does_not_get_the_role(trust):
 
 
 def test_an_old_repository_is_trusted_by_its_names():
-    old = _trust(_stack(GitHubRepository="octo/laptops"))
-    assert _gets_the_role(old, "repo:octo/laptops:ref:refs/heads/main")
+    old = _trust(_stack(GitHubRepository="octo/project"))
+    assert _gets_the_role(old, "repo:octo/project:ref:refs/heads/main")
     assert not _gets_the_role(old, f"repo:{REPOSITORY}:ref:refs/heads/main")
 
 
