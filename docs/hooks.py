@@ -133,12 +133,13 @@ hide: [toc]
 
 # Data dictionary
 
-Made from `PROBLEM` in `problem.py`. A column without a default must be given.
+Made from `PROBLEM` in `problem.py`. A column without a default must be given; with
+the default `unknown` the model has learned what it means when nothing is said.
 
 """
     rows = (
         (f"`{c.name}`", f"`{c.raw_name}`", c.description, f"{c.kind} {c.unit and f'({c.unit})'}")
-        + (c.rule, "" if c.default is None else f"`{c.spell(c.default)}`")
+        + (c.rule, f"`{c.spell(c.default)}`" if c.optional else "")
         + (roles.get(c.name, "not used"),)
         for c in PROBLEM.columns
     )

@@ -5,6 +5,7 @@ Runs in the new project's folder, with the standard library alone.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,16 @@ SHARED = (
 SOURCE = ("dataset-laptop-pricing", "dataset-\0")
 BEGIN, END = "<!-- of the template -->", "<!-- end of the template -->"
 WHOLE = "<!-- this page is of the template -->"
+# What a page says the project is about; `adopt` replaces it later.
+ABOUT = re.compile(r"(<!-- about -->\n\n).*?(\n\n<!-- end of about -->)", re.DOTALL)
+WORKED = {
+    "README.md": """Until `{0} adopt FILE --target COLUMN` puts a table of yours in its place, it
+shows [the worked example](docs/example.md): used laptops and their prices.""",
+    "README.pt-BR.md": """Até que `{0} adopt ARQUIVO --target COLUNA` ponha uma tabela sua no lugar,
+ele mostra [um exemplo](docs/example.md) (em inglês): laptops usados e os seus preços.""",
+    "docs/index.md": """Until `{0} adopt FILE --target COLUMN` puts a table of yours in its place, it
+shows [the worked example](example.md): used laptops and their prices.""",
+}
 
 
 def main():
@@ -62,6 +73,8 @@ def main():
         text = (TEMPLATE / name).read_bytes().decode("utf-8")
         if text.removeprefix("# ").startswith(WHOLE):
             continue
+        if name in WORKED:
+            text = _about(text, WORKED[name].format(ANSWERS["module_name"].replace("_", "-")))
         target = Path(name.replace("laptop_pricing", ANSWERS["module_name"]))
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_renamed(_without_template(text), renames).encode("utf-8"))
@@ -142,6 +155,13 @@ def _without_template(text):
         before, _, rest = text.partition(BEGIN)
         text = before.rstrip(" #\n") + "\n" + rest.partition(END)[2]
     return text
+
+
+def _about(text, said):
+    """A page that opens with the team's own description."""
+    before, mark, rest = text.partition("<!-- about -->\n")
+    text = f"{before}{ANSWERS['description']}\n\n{mark}{rest}"
+    return ABOUT.sub(lambda match: f"{match[1]}{said}{match[2]}", text)
 
 
 def _write_personal_settings():

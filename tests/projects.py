@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 import laptop_pricing
 from laptop_pricing.kit.project import PARAMS_FILE
+from laptop_pricing.problem import PROBLEM
 
 FILES = (".dvc/.gitignore", ".dvcignore", ".env.example", ".gitattributes", ".gitignore")
 FILES += (".pre-commit-config.yaml", "dvc.yaml", "requirements.txt", PARAMS_FILE, "src")
@@ -19,11 +20,11 @@ BIN = Path(sys.executable).parent
 
 # Quick params, a unit that any sample has, and criteria that any model meets.
 QUICK = {
-    "preprocess": {"median_target": [1e-9, 1e12]},
+    "preprocess": {"median_target": [-1e12, 1e12]},
     "train": {"folds": 2, "seeds": [0]},
-    "model": {"inner_folds": 2, "alphas": [2.0, 8.0]},
-    "criteria": {"R2": -1.0, "MAPE": 100.0},
+    "criteria": {"R2": -1.0, PROBLEM.error_name: 1e12},
 }
+QUICK_MODEL = {"inner_folds": 2, "alphas": [2.0, 8.0]}  # where the model has such
 
 
 def make_project(root, source):
@@ -41,6 +42,8 @@ def make_project(root, source):
     settings = yaml.load(params.read_text(encoding="utf-8"))
     for section, values in (QUICK | {"ingest": {"source": str(source), "md5": None}}).items():
         settings[section].update(values)
+    model = settings["model"]
+    model.update({name: value for name, value in QUICK_MODEL.items() if name in model})
     with open(params, "w", encoding="utf-8") as file:
         yaml.dump(settings, file)
     call(root, "git", "init", "-q", "-b", "devl")

@@ -19,13 +19,13 @@ def build_model(problem: Problem, params: "Params") -> Any:
 
     settings = params.model  # the section `model` of params.yaml
     return GridSearchCV(
-        FactorRidge(problem.features, settings["crossed"]),
+        FactorRidge(problem.features, settings["crossed"], knots=settings["knots"]),
         {
             "alpha": settings["alphas"],
             "link": settings["links"],
             "weighted": settings["weighted"],
         },
-        scoring=problem.scoring,
+        scoring=settings["scoring"],
         cv=GroupKFold(settings["inner_folds"], shuffle=True, random_state=0),
         error_score="raise",
     )

@@ -1,4 +1,7 @@
-"""PROBLEM: used laptops, and what they cost. Nothing else in the project lists brands or sizes."""
+"""PROBLEM: used laptops, and what they cost. Nothing else in the project lists brands or sizes.
+
+The worked example: `adopt` puts a table of yours in its place.
+"""
 
 from .kit.problem import Problem, RowRule, among, category, flag, integer, number
 

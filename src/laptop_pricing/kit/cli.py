@@ -221,11 +221,13 @@ def adopt(
     It decides what each column is, says why, and leaves out what gives the target away. Edit what
     it wrote; a second time it refuses.
     """
-    from .adopt.adopt import adopt
+    from .adopt.adopt import adopt, check_first, decide
 
-    project = ctx.obj.open(environment=False)
-    found = adopt(project, source, target, item, items, dry_run, say)
-    print_adopted(project, found, dry_run)
+    project, half = ctx.obj.open(environment=False), Path(__file__).resolve().parents[1]
+    check_first(project, half / "problem.py")
+    decision = decide(project.name, project.root, source, target, item, items, say)
+    texts = adopt(project, half, decision, dry_run)
+    print_adopted(project, decision, texts, dry_run)
 
 
 @app.command(epilog="ingest https://example.org/data.csv")

@@ -15,7 +15,7 @@ from .problem import REFUSED, Column, Problem, amount
 from .project import Project
 
 if TYPE_CHECKING:
-    from .adopt.adopt import Adopted
+    from .adopt.adopt import Decision
     from .modeling.quote import Quote
     from .workflow import Result
 
@@ -56,8 +56,9 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
     lines += [("Against", text) for text in _ahead(problem, metrics)]
     mae, name = metrics["cv"]["MAE"], problem.error_name
     unseen = f"R2 {held['R2']:.2f}, {name} {figure(name, held[name])}"
+    if problem.relative:
+        lines.append(("MAE", f"{amount(mae['mean'])} ± {amount(mae['sd'])} {unit}".strip()))
     lines += [
-        ("MAE", f"{amount(mae['mean'])} ± {amount(mae['sd'])} {unit}"),
         ("Interval", f"the 90 % interval held {metrics['interval']['coverage']:.1%}"),
         (
             "Hold-out",
@@ -83,24 +84,32 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
         typer.echo(f"{prefix}All figures are the synthetic sample's: {about}.")
 
 
-def print_adopted(project: Project, adopted: "Adopted", dry_run: bool) -> None:
+def print_adopted(
+    project: Project, decision: "Decision", texts: Mapping[Path, str], dry_run: bool
+) -> None:
     """Print what was decided about each column and why, the models, and what to do next."""
-    for note in adopted.notes:
+    for note in decision.notes:
         typer.echo(f"{typer.style('Note:', fg='yellow')} {note}")
-    width = max(len(finding.raw_name) for finding in adopted.findings)
+    width = max(len(finding.raw_name) for finding in decision.findings)
     colours = {"target": "green", "late": "red", "left out": "yellow"}
-    for finding in adopted.findings:
+    for finding in decision.findings:
         word = typer.style(f"{finding.decision:<9}", fg=colours.get(finding.decision))
         line = f"{finding.raw_name:<{width}}  {word} {finding.kind:<9} {finding.why}"
         typer.echo(f"{line}. Look at this: {finding.check}" if finding.check else line)
-    for name, error in sorted(adopted.errors.items(), key=lambda one: one[1]):
-        typer.echo(f"{adopted.error_name} {figure(adopted.error_name, error)}  {name}")
+    typer.echo("\nMean absolute error, on the same folds:")
+    for choice in decision.tried:
+        taken = "   taken" if choice is decision.tried[0] else ""
+        typer.echo(f"  {amount(choice.error):>10}  {choice.name}{taken}")
+    typer.echo(f"  {amount(decision.median):>10}  the median of all rows\n")
+    ours = [path for path in texts if path.name in decision.texts]
+    for path in ours if dry_run else []:
+        typer.echo(f"{typer.style(f'--- {short(path)}', bold=True)}\n{texts[path]}")
+    written = ", ".join(map(short, texts))
     if dry_run:
-        return typer.echo("Nothing was written.")
-    for path in adopted.written:
-        typer.echo(f"Wrote {short(path)}")
-    name = command(project.name)
-    typer.echo(f"Next: read {short(adopted.written[0])} and edit it; then {name} run")
+        return typer.echo(f"Nothing was written. Without --dry-run it would be: {written}")
+    typer.echo(f"Wrote data/raw/{decision.problem.raw_file}, {written}")
+    first = short(ours[0])
+    typer.echo(f"Next: read {first}, edit it; then {command(project.name)} run, and git commit")
 
 
 def _ahead(problem: Problem, metrics: Mapping[str, Any]) -> Iterator[str]:

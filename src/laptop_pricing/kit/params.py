@@ -23,7 +23,6 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -56,8 +55,8 @@ class Criteria(_Section):
 
 
 class PromoteParams(_Section):
-    tolerance: Share
-    slice_tolerance: Share
+    tolerance: Annotated[float, Field(ge=0)]
+    slice_tolerance: Annotated[float, Field(ge=0)]
 
 
 class TrackParams(_Section):

@@ -211,7 +211,7 @@ class Problem:
     features: tuple[Column, ...]  # known when a prediction is asked for; equal ones make equal rows
     target: Column  # a number
     example: Mapping[str, str]  # one case as a person describes it
-    slice_by: str  # the feature by which errors are reported
+    slice_by: str  # the feature by which errors are reported; blank: by bands alone
     bands: tuple[float, ...]  # lower ends of the bands of the target by which errors are reported
     errors: Literal["relative", "absolute"] = "relative"  # which count: relative ones ask for a
     # target above zero, and intervals are shares of the prediction; absolute ones suit any number
@@ -243,12 +243,6 @@ class Problem:
     def error_name(self) -> str:
         """The mean error that is promised: a share, or an amount in the target's unit."""
         return "MAPE" if self.relative else "MAE"
-
-    @property
-    def scoring(self) -> str:
-        """The same for scikit-learn, of which more is better."""
-        share = "_percentage" if self.relative else ""
-        return f"neg_mean_absolute{share}_error"
 
     def tell_error(self, error: float) -> str:
         """A mean error in words."""

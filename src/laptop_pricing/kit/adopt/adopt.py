@@ -1,13 +1,13 @@
 """Take a table on as the project's own: look at it, choose what suits it, write, register."""
 
 import difflib
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from ..data.source import Source, open_source
@@ -22,85 +22,106 @@ from . import choose
 from .leaks import find_leaks
 from .look import Finding, look
 from .survey import survey
+from .words import pages
 from .write import Choices, files
 
-MARK = "Begun by `"  # in a problem.py that was written before
+MARK = "The worked example"  # in the problem.py with which every project begins
 _RESERVED = (GROUP, KEY, "row", "margin", "risk")
 
 
-class Adopted(NamedTuple):
-    """What was decided and written."""
+class Decision(NamedTuple):
+    """What was decided about a table."""
 
-    findings: list[Finding]
+    source: Path
+    opened: Source
+    problem: Problem
+    findings: list[Finding]  # of each column
     notes: list[str]
-    errors: dict[str, float]  # of each model that was tried
-    error_name: str
-    written: list[Path]
+    tried: list[choose.Choice]  # the models, the best one first
+    median: float  # the mean absolute error of the median, on the same rows
+    texts: dict[str, str]  # of problem.py, params.yaml and maybe model.py
 
 
-def adopt(
-    project: Project,
+def decide(
+    name: str,
+    root: Path,
     source: Path,
     target: str,
     item: str = "",
     items: str = "",
-    dry_run: bool = False,
     say: Callable[[str], None] = print,
-) -> Adopted:
-    """Write problem.py, params.yaml and model.py for a table, and make it the raw dataset.
+) -> Decision:
+    """Look at a table, and decide what makes it the project `name`'s in the folder `root`.
 
-    A UserError says what is wrong with the table, or that Git does not hold what would be replaced;
-    then nothing is written. With `dry_run` nothing is written either.
+    A UserError says what is wrong with the table. Nothing is written.
     """
-    folder = Path(__file__).resolve().parents[2]  # the team's half
-    _check_untouched(project, folder)
     say(f"Looking at {short(source)}")
     opened = open_source(source)
-    notes = list(opened.notes)
     tallies, sample = survey(opened.blocks())
     target = _find(source, list(tallies), target)
+    aim = tallies[target]
+    notes = list(opened.notes)
+    if aim.blank:
+        notes.append(f"{aim.blank} rows have no {target}: they will be set aside")
     findings = look(tallies, _RESERVED, target)
-    aim = _target(source, findings, target)
-    tally = tallies[target]
-    if tally.blank:
-        notes.append(f"{tally.blank} rows have no {target}: they will be set aside")
-    if tally.known < MIN_GROUPS:
-        raise UserError(source, f"found {tally.known} rows; expected {MIN_GROUPS} or more")
+    _check_target(source, findings, target, aim.known)
     sample = sample[~sample[target].map(says_nothing)]
-    findings = _with_leaks(sample, findings, aim)
-    problem = _problem(project, source, findings, item, items)
-    table = _typed(problem, sample, findings)
+    findings = _with_leaks(source, sample, findings, target)
+    problem = _problem(name, source, findings, item, items)
+    table = _typed(source, problem, sample)
     problem = choose.with_choices(problem, table)
-    say("Trying models")
-    tried = choose.compare(problem, table)
-    crossed, _ = min(tried.values(), key=lambda one: one[1])
-    errors = {name: error for name, (_, error) in tried.items()}
     problem = replace(problem, example=_example(problem, table))
-    middle = table[problem.target.name].median()
-    promised = float(np.mean(choose.evaluate_median(problem, table)))
-    seeds = range(5 if tally.known <= 2_000 else 2 if tally.known <= 10_000 else 1)
-    path = short(source.resolve())
-    texts = files(problem, findings, Choices(path, crossed, float(middle), promised, seeds))
-    paths = {project.root / n if n == PARAMS_FILE else folder / n: t for n, t in texts.items()}
-    written = [*paths, project.root / "data" / "raw" / problem.raw_file]
+    say("Trying models")
+    tried, median = choose.compare(problem, table)
+    path = _relative(root, source)
+    choices = Choices(path, tried[0], table[problem.target.name], aim.known)
+    texts = files(problem, findings, choices)
+    return Decision(source, opened, problem, findings, notes, tried, median, texts)
+
+
+def adopt(
+    project: Project, half: Path, decision: Decision, dry_run: bool = False
+) -> dict[Path, str]:
+    """Write what was decided, and register the data: the texts by path, also of a dry run.
+
+    `half` is the folder of problem.py. A UserError says that Git or DVC does not hold what would be
+    replaced; then nothing is written.
+    """
+    problem = decision.problem
+    folders = {PARAMS_FILE: project.root}
+    texts = {folders.get(name, half) / name: text for name, text in decision.texts.items()}
+    texts |= pages(project.root, project.problem, problem)
+    _check_held(project, list(texts))
     if not dry_run:
-        _write(paths, written[-1], source, opened)
-    return Adopted(findings, notes, errors, problem.error_name, written)
+        raw = project.root / "data" / "raw" / problem.raw_file
+        _write_raw(project, raw, decision.source, decision.opened)
+        for path, text in texts.items():
+            write_text(path, text)
+        run_dvc(project, "commit", "-f", "-q", "data.dvc", capture=True)
+    return texts
 
 
-def _check_untouched(project: Project, folder: Path) -> None:
-    paths = [folder / "problem.py", folder / "model.py", project.root / PARAMS_FILE]
-    if MARK in paths[0].read_text(encoding="utf-8"):
-        problem = "describes a table that was adopted before, and may be edited since"
-        remedy = "to begin again, git restore --source=COMMIT it as it was before, and commit"
-        raise UserError(short(paths[0]), problem, remedy)
+def check_first(project: Project, path: Path) -> None:
+    """Whether problem.py still is the worked example's."""
+    if MARK in path.read_text(encoding="utf-8"):
+        return
+    log = ("log", "-1", "--format=%h", f"-S{MARK}", "--", path)
+    commit = f"{git(project.root, *log) or 'COMMIT'}~1"
+    remedy = f"edit it; or to begin anew, git restore --source={commit} . and git commit"
+    raise UserError(short(path), "describes a table of yours already", remedy)
+
+
+def _check_held(project: Project, paths: Sequence[Path]) -> None:
+    """Whether Git has all that would be replaced, and DVC the data."""
     git(project.root, "rev-parse", "HEAD", problem="no commit to go back to: git commit first")
-    problem = "not committed, and adopt would replace it"
-    if changed := git(project.root, "status", "--porcelain", "--", *paths):
-        raise UserError(changed.split()[1], problem, "git commit it, or git restore it")
+    problem = "is not committed, and adopt would replace it"
+    changed = git(project.root, "status", "--porcelain", "-z", "--", *paths)
+    if changed:
+        name = changed.split("\0")[0].split(maxsplit=1)[1]
+        raise UserError(name, problem, "git commit it, or git restore it")
     others = [path for path in project.raw.parent.glob("*") if path.is_file()]
     if others and run_dvc(project, "status", "-q", "data.dvc", capture=True).returncode:
-        raise UserError(short(others[0]), problem, "move it elsewhere, or commit it by run")
+        raise UserError(short(others[0]), problem, "move it elsewhere")
 
 
 def _find(source: Path, names: Sequence[str], target: str) -> str:
@@ -115,28 +136,26 @@ def _find(source: Path, names: Sequence[str], target: str) -> str:
     return folded[wanted]
 
 
-def _target(source: Path, findings: Sequence[Finding], target: str) -> Finding:
-    """What was found out about the target, which has to be a number."""
+def _check_target(source: Path, findings: Sequence[Finding], target: str, known: int) -> None:
+    """Whether it is a number, in enough rows."""
     (aim,) = (finding for finding in findings if finding.raw_name == target)
     if aim.column is None or not aim.column.numeric:
         kind = aim.why if aim.column is None else f"a column of kind {aim.kind}"
         raise UserError(f"{source}: {target}", f"found {kind}; expected numbers to predict")
-    return aim
+    if known < MIN_GROUPS:
+        raise UserError(source, f"found {known} rows with {target}; expected {MIN_GROUPS} or more")
 
 
-def _with_leaks(sample: pd.DataFrame, findings: list[Finding], aim: Finding) -> list[Finding]:
+def _with_leaks(
+    source: Path, sample: pd.DataFrame, findings: Sequence[Finding], target: str
+) -> list[Finding]:
     """The findings, with the target and what gives it away called so."""
-    numbers = {
-        f.raw_name: _floats(sample[f.raw_name], f.column)
-        for f in findings
-        if f.column and f is not aim
-    }
-    target = _floats(sample[aim.raw_name], aim.column)
-    leaks = find_leaks(pd.DataFrame(numbers), target)
+    numbers = {f.raw_name: _floats(sample[f.raw_name], f.column) for f in findings if f.column}
+    leaks = find_leaks(pd.DataFrame(numbers), numbers.pop(target))
     decided = []
     for finding in findings:
         column = finding.column
-        if finding is aim and column:
+        if finding.raw_name == target and column:
             bare = replace(column, levels=(), unknown=False, monotonic=True)
             finding = finding._replace(decision="target", column=bare)
         elif reason := leaks.get(finding.raw_name):
@@ -144,7 +163,8 @@ def _with_leaks(sample: pd.DataFrame, findings: list[Finding], aim: Finding) -> 
             finding = finding._replace(decision="late", why=reason, check=check)
         decided.append(finding)
     if not any(finding.decision == "feature" for finding in decided):
-        raise UserError("", "no column is left to predict from", "each is left out for a reason")
+        reasons = "; ".join(f"{f.raw_name}: {f.why}" for f in decided if f.decision != "target")
+        raise UserError(source, f"no column is left to predict {target} from ({reasons})")
     return decided
 
 
@@ -155,7 +175,7 @@ def _floats(cells: pd.Series, column: object) -> pd.Series:
 
 
 def _problem(
-    project: Project, source: Path, findings: Sequence[Finding], item: str, items: str
+    name: str, source: Path, findings: Sequence[Finding], item: str, items: str
 ) -> Problem:
     words = source.stem.replace("_", " ").replace("-", " ").lower()
     items = items or (words if words.endswith("s") else "rows")
@@ -163,7 +183,7 @@ def _problem(
     columns = {d: [f.column for f in findings if f.decision == d] for d in ("feature", "late")}
     (target,) = (f.column for f in findings if f.decision == "target")
     return Problem(
-        name=project.name,
+        name=name,
         item=item,
         items=items,
         raw_file=f"{source.stem}.csv",
@@ -177,7 +197,8 @@ def _problem(
     )
 
 
-def _typed(problem: Problem, sample: pd.DataFrame, findings: Sequence[Finding]) -> pd.DataFrame:
+def _typed(source: Path, problem: Problem, sample: pd.DataFrame) -> pd.DataFrame:
+    """The sample as preprocess would clean it."""
     names = {c.raw_name: c.name for c in problem.columns}
     text = sample[list(names)].set_axis(list(names.values()), axis=1)
     table, _ = validate(text, (*problem.features, problem.target))
@@ -185,7 +206,7 @@ def _typed(problem: Problem, sample: pd.DataFrame, findings: Sequence[Finding]) 
     groups = table.groupby(list(problem.names), dropna=False).ngroup()
     if groups.nunique() < MIN_GROUPS:
         found = f"{groups.nunique()} different {problem.items}"
-        raise UserError(problem.raw_file, f"found {found}; expected {MIN_GROUPS} or more")
+        raise UserError(source, f"found {found}; expected {MIN_GROUPS} or more")
     return table.assign(**{GROUP: groups})
 
 
@@ -198,14 +219,21 @@ def _example(problem: Problem, table: pd.DataFrame) -> dict[str, str]:
     return {n: columns[n].spell(v) for n, v in row.items() if v is not None}
 
 
-def _write(paths: Mapping[Path, str], raw: Path, source: Path, opened: Source) -> None:
-    for path in raw.parent.glob("*.csv"):
-        if path.resolve() != source.resolve():
-            path.unlink()
+def _relative(root: Path, source: Path) -> str:
+    """The source as params.yaml names it: from the project's folder."""
+    try:
+        return Path(os.path.relpath(source, root)).as_posix()
+    except ValueError:  # on another drive
+        return source.resolve().as_posix()
+
+
+def _write_raw(project: Project, raw: Path, source: Path, opened: Source) -> None:
+    """The table as data/raw holds it: alone there, and byte for byte where it is a plain CSV."""
     if opened.notes:
         opened.write(raw)
     elif raw.resolve() != source.resolve():
-        with atomic_path(raw) as part:
+        with atomic_path(raw, folder=project.interim) as part:
             shutil.copyfile(source, part)
-    for path, content in paths.items():
-        write_text(path, content)
+    for path in raw.parent.glob("*.csv"):
+        if path != raw:
+            path.unlink()

@@ -1,7 +1,7 @@
 """What suits a table: which errors count, slices and bands, and the model that is better on it."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,7 @@ from ..params import TrainParams
 from ..problem import Problem
 
 TRIED_ROWS = 2_000  # on which the models are compared
-ALPHAS = (0.1, 0.4, 1, 4, 16, 64)
-_FOLDS = TrainParams(folds=3, seeds=(0,))
+ALPHAS = (0.01, 0.1, 1, 10, 100)
 
 
 def relative(target: pd.Series) -> bool:
@@ -34,8 +33,11 @@ def bands(target: pd.Series) -> tuple[float, ...]:
 
 
 def slice_field(problem: Problem, table: pd.DataFrame) -> str:
-    """The field by which errors are reported: its few values are frequent, and differ most."""
-    best, most = problem.names[0], -1.0
+    """The field by which errors are reported: its few values are frequent, and differ most.
+
+    Blank where there is none.
+    """
+    best, most = "", -1.0
     for column in problem.features:
         sizes = table[column.name].value_counts()
         if 2 <= len(sizes) <= 15 and sizes.median() >= 30:
@@ -54,48 +56,69 @@ def boosted(problem: Problem) -> HistGradientBoostingRegressor:
     )
 
 
-def factor_ridge(problem: Problem, crossed: tuple[str, ...]) -> GridSearchCV:
-    """What ``model.py`` builds else, with what the inner folds choose from."""
-    both = [True, False] if problem.relative else [False]
-    grid = {"alpha": ALPHAS, "link": ["log", "identity"] if problem.relative else ["identity"]}
+def factor_ridge(problem: Problem, crossed: tuple[str, ...], knots: int) -> GridSearchCV:
+    """What ``model.py`` builds else, but that its inner folds also choose among weights."""
     return GridSearchCV(
-        FactorRidge(problem.features, crossed),
-        grid | {"weighted": both},
-        scoring=problem.scoring,
+        FactorRidge(problem.features, crossed, knots=knots),
+        {"alpha": ALPHAS, "link": links(problem), "weighted": [False]},
+        scoring="neg_mean_absolute_error",
         cv=GroupKFold(3, shuffle=True, random_state=0),
     )
 
 
-def compare(problem: Problem, table: pd.DataFrame) -> dict[str, tuple[Any, float]]:
-    """The mean error of each model that might be taken, over the same folds of some rows."""
+def links(problem: Problem) -> list[str]:
+    """What the model may be a sum of, among which the inner folds choose."""
+    return ["log", "identity"] if problem.relative else ["identity"]
+
+
+def weights(problem: Problem) -> list[bool]:
+    """Whether rows may weigh 1 / target, likewise."""
+    return [False, True] if problem.relative else [False]
+
+
+class Choice(NamedTuple):
+    """A model that was tried, and its mean absolute error."""
+
+    name: str
+    error: float
+    crossed: Optional[tuple[str, ...]] = ()  # None: boosted trees
+    knots: int = 5
+
+
+def compare(problem: Problem, table: pd.DataFrame) -> tuple[list[Choice], float]:
+    """The models that might be taken, the best one first; and the error of the median.
+
+    All over the same folds of some rows.
+    """
     kept = table[GROUP].drop_duplicates().sample(frac=1, random_state=0)
     rows = table[table[GROUP].isin(kept.head(TRIED_ROWS))].head(TRIED_ROWS)
-    strongest = slice_field(problem, table)
-    models: dict[str, tuple[Any, Any]] = {
-        "ridge": ((), factor_ridge(problem, ())),
-        f"ridge, crossed with {strongest}": (
-            (strongest,),
-            factor_ridge(problem, (strongest,)),
-        ),
-        "boosted trees": (None, boosted(problem)),
-    }
-    found = {}
-    for name, (crossed, model) in models.items():
-        folds, _ = cross_validate(model, problem, rows, _FOLDS, name)
-        found[name] = (crossed, float(folds[problem.error_name].mean()))
-    return found
+    strongest = (problem.slice_by,) if problem.slice_by else ()
+    tried = [
+        Choice("Ridge on straight lines", np.nan, (), 2),
+        Choice("Ridge on knots", np.nan, (), 5),
+        Choice("boosted trees", np.nan, None),
+    ]
+    if strongest:
+        tried.append(Choice(f"Ridge on knots, crossed with {strongest[0]}", np.nan, strongest))
+    measured, few = [], len(rows) <= 1_000  # whose folds differ much
+    params = TrainParams(folds=3, seeds=(0, 1, 2) if few else (0,))
+    for choice in tried:
+        model: Any = boosted(problem)
+        if choice.crossed is not None:
+            model = factor_ridge(problem, choice.crossed, choice.knots)
+        folds, _ = cross_validate(model, problem, rows, params, choice.name)
+        measured.append(choice._replace(error=float(folds["MAE"].mean())))
+    median, _ = cross_validate(baselines(problem)["median"], problem, rows, params, "median")
+    return sorted(measured, key=lambda choice: choice.error), float(median["MAE"].mean())
 
 
 def with_choices(problem: Problem, table: pd.DataFrame) -> Problem:
     """The problem with its errors, slices and bands chosen for a table."""
-    target = table[problem.target.name]
-    errors: Any = "relative" if relative(target) else "absolute"
-    chosen = replace(problem, errors=errors, bands=bands(target))
+    column, target = problem.target, table[problem.target.name]
+    errors: Any = "absolute"
+    if relative(target):
+        errors, low = "relative", float(f"{target.min() / 2:.1g}")
+        low = max(1, int(low)) if column.kind == "integer" else low
+        column = replace(column, low=max(column.low, low))
+    chosen = replace(problem, errors=errors, bands=bands(target), target=column)
     return replace(chosen, slice_by=slice_field(chosen, table))
-
-
-def evaluate_median(problem: Problem, table: pd.DataFrame) -> pd.Series:
-    """The mean error of the median, over the same folds."""
-    return cross_validate(baselines(problem)["median"], problem, table, _FOLDS)[0][
-        problem.error_name
-    ]

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from ..files import render
+from ..modeling.evaluate import errors
 from ..problem import Column, Problem
-from .choose import ALPHAS
+from .choose import ALPHAS, Choice, links, weights
 from .look import Finding
 
 _WIDTH = 100  # letters of a line
@@ -17,10 +20,9 @@ class Choices(NamedTuple):
     """What was chosen beside the columns."""
 
     source: str  # for params.yaml
-    crossed: Optional[tuple[str, ...]]  # None: boosted trees
-    median: float  # of the target
-    promised: float  # the median's own error
-    seeds: Sequence[int]
+    model: Choice
+    target: pd.Series  # its values
+    rows: int
 
 
 def files(problem: Problem, findings: Sequence[Finding], choices: Choices) -> dict[str, str]:
@@ -46,26 +48,30 @@ def files(problem: Problem, findings: Sequence[Finding], choices: Choices) -> di
     code, mode = render("problem.jinja", **told), black.Mode(line_length=_WIDTH)
     found = {"problem.py": black.format_str(code, mode=mode)}
     found["params.yaml"] = render("params.jinja", **_params(problem, choices))
-    if choices.crossed is None:
+    if choices.model.crossed is None:
         loss = "gamma" if problem.relative else "squared_error"
         found["model.py"] = render("boosted.jinja", loss=loss)
     return found
 
 
 def _params(problem: Problem, choices: Choices) -> Mapping[str, Any]:
-    middle = abs(choices.median) or 1.0
+    median = float(choices.target.median())
+    middle = abs(median) or float(choices.target.std())
+    promised = float(errors(problem, choices.target, median).mean())
+    repeated = 5 if choices.rows <= 2_000 else 2 if choices.rows <= 10_000 else 1
     return {
         "name": problem.name,
         "source": choices.source,
-        "median": (choices.median - 0.7 * middle, choices.median + 2 * middle),
-        "crossed": choices.crossed,
+        "median": (median - 0.7 * middle, median + 2 * middle),
+        "crossed": choices.model.crossed,
+        "knots": choices.model.knots,
         "alphas": ALPHAS,
-        "links": ["log", "identity"] if problem.relative else ["identity"],
-        "weights": [True, False] if problem.relative else [False],
-        "seeds": choices.seeds,
+        "links": links(problem),
+        "weights": weights(problem),
+        "seeds": range(repeated),
         "error_name": problem.error_name,
-        "promised": choices.promised,
-        "tolerance": 0.05 * choices.promised,
+        "promised": promised,
+        "tolerance": 0.05 * promised,
     }
 
 

@@ -6,7 +6,6 @@ of any size is read in blocks.
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -145,19 +144,15 @@ def _parquet_blocks(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _delimiter(path: Path) -> str:
-    """What divides the first lines into equally many cells, and most of them."""
+    """What divides the header into most cells; a comma where nothing does."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = list(islice(file, 50))
+            lines = list(islice(file, 10))
     except (OSError, UnicodeDecodeError) as error:
         remedy = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         raise UserError(path, reason(error), remedy) from None
-    widths = {}
-    for delimiter in _DELIMITERS:
-        counted = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
-        width, times = counted.most_common(1)[0] if counted else (0, 0)
-        widths[delimiter] = width * (times >= 0.9 * sum(counted.values()))
-    return max(widths, key=lambda delimiter: widths[delimiter])
+    headers = {d: next(csv.reader(lines, delimiter=d), []) for d in _DELIMITERS}
+    return max(headers, key=lambda delimiter: len(headers[delimiter]))
 
 
 def _has_decimal_commas(head: pd.DataFrame, semicolons: bool) -> bool:
@@ -173,14 +168,14 @@ def _has_decimal_commas(head: pd.DataFrame, semicolons: bool) -> bool:
 
 
 def _row_numbers(path: Path, head: pd.DataFrame) -> list[str]:
-    """The first column, if it has no name and counts the rows."""
-    first = str(head.columns[0])
-    if first.strip() not in ("", "Unnamed: 0"):
-        return []
-    numbers = pd.to_numeric(head[first], errors="coerce")
-    if not (numbers.diff().iloc[1:] == 1).all():
-        raise UserError(path, "the first column has no name", "give it one")
-    return [first]
+    """The first column, if it has no name and counts the rows; no other may be without a name."""
+    nameless = [i for i, name in enumerate(head) if str(name).strip() in ("", "Unnamed: 0")]
+    counts = pd.to_numeric(head.iloc[:, 0], errors="coerce").diff().iloc[1:] == 1
+    if nameless == [0] and counts.all():
+        return [str(head.columns[0])]
+    if nameless:
+        raise UserError(path, f"column {nameless[0] + 1} has no name", "give it one")
+    return []
 
 
 def _has_marks(cells: pd.Series, comma: bool) -> bool:

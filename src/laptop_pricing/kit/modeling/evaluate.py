@@ -195,16 +195,18 @@ def target_bands(problem: Problem, values: pd.Series) -> pd.Series:
 
 
 def by_slice(
-    problem: Problem, frame: pd.DataFrame, field: pd.Series, actual: pd.Series, figures: Any
+    problem: Problem, frame: pd.DataFrame, table: pd.DataFrame, actual: pd.Series, figures: Any
 ) -> pd.DataFrame:
-    """What :meth:`DataFrameGroupBy.agg` makes of `frame` in each slice.
+    """What :meth:`DataFrameGroupBy.agg` makes of `frame`, about the same rows, in each slice.
 
-    A ``slice`` holds one value of the field ``slice_by``, or one band of the actual target; ``by``
-    says of which.
+    A ``slice`` holds one value of the field ``slice_by``, if there is one, or one band of the
+    actual target; ``by`` says of which.
     """
-    band = f"{problem.target.name} band"
-    known = field.astype(object).where(field.notna(), "unknown")
-    names = {problem.slice_by: known.astype(str), band: target_bands(problem, actual)}
+    names = {}
+    if problem.slice_by:
+        field = table[problem.slice_by]
+        names[problem.slice_by] = field.astype(object).where(field.notna(), "unknown").astype(str)
+    names[f"{problem.target.name} band"] = target_bands(problem, actual)
     parts = {by: frame.groupby(name, observed=True).agg(**figures) for by, name in names.items()}
     return pd.concat(parts, names=["by", "slice"]).reset_index()
 
@@ -217,8 +219,8 @@ def slices(problem: Problem, predictions: pd.DataFrame, table: pd.DataFrame) -> 
     frame = predictions.assign(**found)
     ways = dict.fromkeys(found, "mean") | dict.fromkeys(("predicted", "actual"), "sum")
     figures = {"rows": ("row", "nunique")} | {name: (name, way) for name, way in ways.items()}
-    field = predictions["row"].map(table[problem.slice_by])
-    lines = by_slice(problem, frame, field, predictions["actual"], figures)
+    rows = table.loc[predictions["row"]].set_axis(predictions.index)
+    lines = by_slice(problem, frame, rows, predictions["actual"], figures)
     ratio = lines.pop("predicted") / lines.pop("actual")
     return lines.assign(ratio=ratio) if problem.relative else lines
 

@@ -24,7 +24,6 @@ from .factors import Explanation, Factors, Levels
 from .ridge import fit_ridge
 
 _DECIMALS = 9  # of the coefficients, so that processors whose last bits differ agree
-_QUANTILES = (0, 0.25, 0.5, 0.75, 1)
 
 
 class FactorRidge(RegressorMixin, BaseEstimator):
@@ -33,7 +32,7 @@ class FactorRidge(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     columns : sequence of Column
-        The features. A number without levels gets the quartiles of its training values.
+        The features.
     crossed : sequence of str
         Names of the fields that change what every other is worth.
     alpha : float
@@ -43,6 +42,9 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         target above zero is then never predicted below the lowest one seen.
     weighted : bool
         Whether rows weigh 1 / target, as in the mean absolute percentage error.
+    knots : int
+        A number without levels gets so many quantiles of its training values. With 2, each number
+        enters as a straight line, whatever its levels, penalised as if it were standardised.
 
     Attributes
     ----------
@@ -57,12 +59,14 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         alpha: float = 8.0,
         link: str = "log",
         weighted: bool = True,
+        knots: int = 5,
     ) -> None:
         self.columns = columns
         self.crossed = crossed
         self.alpha = alpha
         self.link = link
         self.weighted = weighted
+        self.knots = knots
 
     def fit(self, X: Any, y: Any, sample_weight: Optional[Any] = None) -> "FactorRidge":
         """Fit on a table with the columns by name; a ValueError if the target does not allow it."""
@@ -74,13 +78,17 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         weights = np.median(y) / y if self.weighted else np.ones(len(y))
         if sample_weight is not None:
             weights = weights * np.asarray(sample_weight, dtype=float)
-        levels, rising = _questions(self.columns, X)
+        levels, rising, straight = _questions(self.columns, X, self.knots)
         answers = levels.of_table(X) @ levels.answers.T
+        scales = np.where(straight, answers.std(axis=0), 1)
+        scales[scales == 0] = 1  # the same answer everywhere
         first, second = np.triu_indices(len(rising), 1)
         crossed = np.isin([levels.names[owner] for owner in levels.owner], list(self.crossed))
         used = (levels.owner[first] != levels.owner[second]) & (crossed[first] | crossed[second])
         first, second = first[used], second[used]
         terms = np.hstack([answers, answers[:, first] * answers[:, second]])
+        scales = np.concatenate([scales, scales[first] * scales[second]])
+        terms /= scales
         means = terms.mean(axis=0)
         # With a free question a rising one enters a second time: where the free one is not true.
         size, mixed = len(rising), np.flatnonzero(rising[first] != rising[second])
@@ -92,7 +100,8 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         worth, second_time = np.split(coef.round(_DECIMALS), [terms.shape[1]])
         np.add.at(worth, step, second_time)
         worth[pair] -= second_time
-        worth = worth.round(_DECIMALS)
+        worth = (worth / scales).round(_DECIMALS)
+        means = means * scales
         pairs = zip(first.tolist(), second.tolist(), worth[size:].tolist(), means[size:].tolist())
         numbers = {
             "fields": levels.fields,
@@ -125,6 +134,8 @@ class FactorRidge(RegressorMixin, BaseEstimator):
             raise ValueError(f"crossed: found {list(self.crossed)}; expected {allowed}")
         if not isinstance(alpha, (int, float)) or not 0.001 <= alpha <= 1e12:
             raise ValueError(f"alpha: found {alpha!r}; expected a penalty from 0.001 to 1e12")
+        if not isinstance(self.knots, int) or not 2 <= self.knots <= 100:
+            raise ValueError(f"knots: found {self.knots!r}; expected a number from 2 to 100")
         if self.link not in ("log", "identity"):
             raise ValueError(f"link: found {self.link!r}; expected log or identity")
         if (self.link == "log" or self.weighted) and not (y > 0).all():
@@ -132,10 +143,16 @@ class FactorRidge(RegressorMixin, BaseEstimator):
             raise ValueError(f"the target: found {y.min():g}; {needed}")
 
 
-def _questions(columns: Sequence[Column], X: Any) -> tuple[Levels, np.ndarray]:
-    """The levels of each field; and of each question whether "yes" never lowers the prediction."""
+def _questions(
+    columns: Sequence[Column], X: Any, knots: int
+) -> tuple[Levels, np.ndarray, np.ndarray]:
+    """The levels of each field; of each question whether "yes" never lowers the prediction.
+
+    And of each whether it is about a straight line.
+    """
     fields = []
     rising: list[bool] = []
+    straight: list[bool] = []
     levels: list[Any]
     for column in columns:
         if column.kind == "category":
@@ -144,21 +161,26 @@ def _questions(columns: Sequence[Column], X: Any) -> tuple[Levels, np.ndarray]:
             answers: Any = block_diag(*(np.tri(len(ladder)) for ladder in ladders))
             up = [i > 0 and column.monotonic for ladder in ladders for i in range(len(ladder))]
         else:
-            levels = list(column.levels) or _quartiles(column, X)
+            line = column.numeric and knots == 2
+            levels = [*([] if line else column.levels)] or _quantiles(column, X, knots)
             answers = np.tri(len(levels))[:, 1:]
             up = [column.numeric and column.monotonic] * (len(levels) - 1)
         if column.unknown:  # a level with a question of its own
             levels, answers, up = [*levels, None], block_diag(answers, 1), [*up, False]
         told = {"name": column.name, "levels": levels, "numeric": column.numeric}
+        if column.numeric and knots == 2:
+            told["straight"] = True
         fields.append(told | {"answers": answers.astype(int).tolist()})
         rising += up
-    return Levels(fields), np.array(rising)
+        straight += [column.numeric and knots == 2] * len(up)
+    return Levels(fields), np.array(rising), np.array(straight)
 
 
-def _quartiles(column: Column, X: Any) -> list[Any]:
+def _quantiles(column: Column, X: Any, count: int) -> list[Any]:
     if column.kind == "flag":
         return [False, True]
     values = np.asarray(X[column.name], dtype=float)
     known = values[~np.isnan(values)]
-    levels = np.unique(np.quantile(known if len(known) else [0.0], _QUANTILES)).tolist()
+    shares = np.linspace(0, 1, count)
+    levels = np.unique(np.quantile(known if len(known) else [0.0], shares)).tolist()
     return levels if len(levels) > 1 else [levels[0], levels[0] + 1]

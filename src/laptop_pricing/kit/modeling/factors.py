@@ -24,8 +24,14 @@ def spaced(values: Any) -> Any:
     return np.sign(values) * np.log1p(np.abs(values))
 
 
-def _between(values: Any, knots: np.ndarray) -> tuple[Any, Any]:
-    """Between which knots numbers lie: the place of the left one, and the share of the right."""
+def _between(values: Any, knots: np.ndarray, straight: bool) -> tuple[Any, Any]:
+    """Between which knots numbers lie: the place of the left one, and the share of the right.
+
+    A straight line has two, and goes on beyond them.
+    """
+    if straight:
+        share = (values - knots[0]) / (knots[1] - knots[0])
+        return np.zeros(np.shape(share), np.intp), share
     place = np.interp(spaced(values), knots, np.arange(len(knots)))
     left = np.minimum(place.astype(np.intp), len(knots) - 2)
     return left, place - left
@@ -46,7 +52,8 @@ class Levels:
     ----------
     fields
         For each field ``name``, ``levels``, ``numeric``, and ``answers``: a line per level, with
-        its answer to each question about the field.
+        its answer to each question about the field. Between levels, numbers are spaced by their
+        logarithms, unless ``straight`` is true.
     """
 
     def __init__(self, fields: Sequence[Mapping[str, Any]]) -> None:
@@ -58,24 +65,25 @@ class Levels:
         counts = [len(field["answers"][0]) for field in fields]
         self.owner = np.repeat(np.arange(len(fields)), counts)  # of each question
         self.answers = np.zeros((len(self.owner), self.size))
-        self._known = []  # for each field its name, start, places and knots
+        self._known = []  # for each field its name, start, places, knots, and if it is straight
         for i, (field, start) in enumerate(zip(fields, self.starts)):
             own = self.owner == i
             self.answers[own, start : start + sizes[i]] = np.array(field["answers"], float).T
             places = {level: start + k for k, level in enumerate(field["levels"])}
             numbers = [x for x in field["levels"] if x is not None] if field["numeric"] else []
-            knots = spaced(np.array(numbers, float))
-            self._known.append((field["name"], start, places, knots))
+            straight, knots = field.get("straight", False), np.array(numbers, float)
+            knots = knots if straight else spaced(knots)
+            self._known.append((field["name"], start, places, knots, straight))
 
     def of_row(self, row: Mapping[str, Any]) -> np.ndarray:
         """The shares of one case: shape (n_levels,)."""
         shares = np.zeros(self.size)
-        for name, start, places, knots in self._known:
+        for name, start, places, knots, straight in self._known:
             place = places.get(row[name])
             if place is not None:
                 shares[place] = 1.0
                 continue
-            left, share = _between(row[name], knots)
+            left, share = _between(row[name], knots, straight)
             shares[start + left : start + left + 2] = 1 - share, share
         return shares
 
@@ -83,7 +91,7 @@ class Levels:
         """The shares of many cases: shape (n_rows, n_levels)."""
         size = len(columns[self.names[0]])
         rows, shares = np.arange(size), np.zeros((size, self.size))
-        for name, start, places, knots in self._known:
+        for name, start, places, knots, straight in self._known:
             values, unknown = np.asarray(columns[name]), places.get(None)
             if not len(knots):
                 if unknown is not None:
@@ -94,7 +102,7 @@ class Levels:
             if unknown is not None:
                 shares[np.isnan(values), unknown] = 1
             known = rows[~np.isnan(values)]
-            left, share = _between(values[known], knots)
+            left, share = _between(values[known], knots, straight)
             shares[known, start + left] = 1 - share
             shares[known, start + left + 1] = share
         return shares

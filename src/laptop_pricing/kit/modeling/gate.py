@@ -62,7 +62,7 @@ def compare_on_holdout(
     sums, sizes = bootstrap(more.groupby(unseen[GROUP]).agg(["sum", "size"]).to_numpy())
     low, high = np.quantile(sums / sizes, [0.025, 0.975])
     figures = {"rows": ("more", "size"), "difference": ("more", "mean")}
-    slices = by_slice(problem, more.to_frame("more"), unseen[problem.slice_by], actual, figures)
+    slices = by_slice(problem, more.to_frame("more"), unseen, actual, figures)
     return Comparison(
         **{name: score(problem, actual, p) for name, p in predicted.items()},
         difference=float(more.mean()),

@@ -68,7 +68,8 @@ def draw_intervals(problem: Problem, covered: pd.DataFrame) -> Plot:
 def draw_slices(problem: Problem, slices: pd.DataFrame, promised: Optional[float]) -> Plot:
     """The mean error by ``slice_by`` and by band of the target, one bar each."""
     name = problem.error_name
-    figure, axes = _figure(f"Mean error by {problem.slice_by} and by {problem.target.name} band")
+    ways = list(filter(None, (problem.slice_by, f"{problem.target.name} band")))
+    figure, axes = _figure(f"Mean error by {' and by '.join(ways)}")
     colours = [_BLUE if by == problem.slice_by else _LIGHT for by in slices["by"]]
     bars = axes.barh(slices.index, slices[name], color=colours)
     axes.bar_label(bars, fmt=problem.tell_error, padding=4)

@@ -76,6 +76,8 @@ def error_at(metadata: Mapping[str, Any], distance: int) -> float:
 
 def weak_spots(problem: Problem, metadata: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     """What the evidence says against predictions for this slice."""
+    if not problem.slice_by:
+        return []
     value = "unknown" if row[problem.slice_by] is None else str(row[problem.slice_by])
     name, known = f"{problem.slice_by} {value}", metadata["slices"].get(value, {"rows": 0})
     if known["rows"] < FEW_ROWS:
