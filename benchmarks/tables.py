@@ -5,10 +5,10 @@ repository, by two commands: ``adopt`` and ``run``. Then the project's model sta
 median, scikit-learn's Ridge on one-hot columns, and HistGradientBoosting as it comes, over the same
 folds. Takes some minutes per table::
 
-    pip install --no-deps -r benchmarks/requirements-tables.txt
+    pip install --no-deps ISLP plotnine palmerpenguins
     python benchmarks/tables.py
 
-prints the table of docs/your-own-data.md. Names of tables may follow: only these are run then.
+prints the table of docs/your-own-data.md. Names of tables may follow: then only these are run.
 """
 
 import json
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,14 +38,17 @@ TABLES = {
 
 def main():
     """Adopt and run each table, and print a line of Markdown for it."""
-    chosen = sys.argv[1:] or list(TABLES)
-    heads = "table|target|rows|columns|adopt, s|run, s|error|ours|median|Ridge|HistGB"
-    heads += "|R2 ours|Ridge|HistGB|model"
-    print("| " + " | ".join(heads.split("|")) + " |")
-    print("|" + "---|" * (heads.count("|") + 1), flush=True)
-    for name in chosen:
+    heads = ("table", "target", "rows x columns", "adopt, run", "model", "MAE: ours", "median")
+    heads += ("Ridge", "HistGB", "R2: ours", "Ridge", "HistGB", "better than Ridge: MAE", "R2")
+    print(_cells(heads))
+    print(_cells(["---"] * len(heads)), flush=True)
+    for name in sys.argv[1:] or TABLES:
         with tempfile.TemporaryDirectory() as folder:
-            print(_line(name, Path(folder)), flush=True)
+            print(_cells(_line(name, Path(folder))), flush=True)
+
+
+def _cells(cells):
+    return f"| {' | '.join(cells)} |"
 
 
 def _line(name, folder):
@@ -54,11 +58,20 @@ def _line(name, folder):
     adopted = _timed(project, name, "adopt", source, "--target", target, "--item", item)
     ran = _timed(project, name, "run")
     found = json.loads(_python(project, name, __file__, "--measure", name))
-    error, scores = found["error"], found["scores"]
-    figures = [f"{scores[n][error]:.3g}" for n in ("ours", "median", "ridge", "boosted")]
-    figures += [f"{scores[n]['R2']:.3f}" for n in ("ours", "ridge", "boosted")]
-    cells = [name, target, found["rows"], found["columns"], f"{adopted:.0f}", f"{ran:.0f}"]
-    return "| " + " | ".join(map(str, [*cells, "MAE", *figures, found["model"]])) + " |"
+    mae, r2, better = found["MAE"], found["R2"], found["better"]
+    return (
+        *(name, target, f"{found['rows']:,} x {found['columns']}"),
+        *(f"{adopted:.0f} s, {ran:.0f} s", found["model"]),
+        *(_short(mae[model]) for model in ("ours", "median", "ridge", "boosted")),
+        *(f"{r2[model]:.3f}" for model in ("ours", "ridge", "boosted")),
+        f"{_short(better['MAE']['more'], '+')} ± {_short(better['MAE']['margin'])}",
+        f"{-better['R2']['more']:+.3f} ± {better['R2']['margin']:.3f}",
+    )
+
+
+def _short(value, sign=""):
+    """Three digits, and no power of ten."""
+    return f"{value:{sign},.{'0f' if abs(value) >= 100 else '3g'}}"
 
 
 def _source(name, folder):
@@ -92,7 +105,7 @@ def _python(project, name, *arguments):
     scripts = project / ".venv"
     scripts.mkdir(exist_ok=True)
     command = scripts / name  # what dvc.yaml calls
-    command.write_text(f"#!/bin/sh\nexec {sys.executable} -m {name} \"$@\"\n", encoding="utf-8")
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m {name} "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     paths = {"PYTHONPATH": project / "src", "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
     environment = os.environ | {key: str(value) for key, value in paths.items()}
@@ -128,18 +141,19 @@ def _measure(name):
     table, params = train.read_processed(project)[0], project.params.train
     models = {"ours": project.model()} | evaluate.baselines(problem)
     models["boosted"] = HistGradientBoostingRegressor(random_state=0)
-    scores, ours = {}, None
-    for key, entrant in models.items():
-        folds, _ = evaluate.cross_validate(entrant, problem, table, params, key)
-        ours = folds if ours is None else ours
-        scores[key] = folds[["R2", "MAE"]].mean().to_dict()
-        for metric in ("R2", "MAE"):
-            more = folds[metric] - ours[metric]
-            scores[key][f"{metric} more"] = [more.mean(), more.std()]
-    crossed = project.params.model.get("crossed")
-    kind = "boosted trees" if crossed is None else f"Ridge, {project.params.model['knots']} knots"
-    found = {"rows": len(table), "columns": len(problem.features), "error": "MAE"}
-    print(json.dumps(found | {"scores": scores, "model": kind + (f" x {crossed}" if crossed else "")}))
+    folds = {
+        key: evaluate.cross_validate(entrant, problem, table, params, key)[0]
+        for key, entrant in models.items()
+    }
+    absolute = replace(problem, errors="absolute")
+    settings = project.params.model
+    kind = "boosted trees" if "crossed" not in settings else f"Ridge, {settings['knots']} knots"
+    kind = "Ridge, straight lines" if settings.get("knots") == 2 else kind
+    crossed = "".join(f", x {field}" for field in settings.get("crossed", ()))
+    found = {metric: {k: f[metric].mean() for k, f in folds.items()} for metric in ("MAE", "R2")}
+    found["better"] = evaluate.against(absolute, folds["ours"], folds["ridge"], params)
+    found |= {"rows": len(table), "columns": len(problem.features), "model": kind + crossed}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

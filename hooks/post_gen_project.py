@@ -58,10 +58,10 @@ ABOUT = re.compile(r"(<!-- about -->\n\n).*?(\n\n<!-- end of about -->)", re.DOT
 WORKED = {
     "README.md": """Until `{0} adopt FILE --target COLUMN` puts a table of yours in its place, it
 shows [the worked example](docs/example.md): used laptops and their prices.""",
-    "README.pt-BR.md": """Até que `{0} adopt ARQUIVO --target COLUNA` ponha uma tabela sua no lugar,
-ele mostra [um exemplo](docs/example.md) (em inglês): laptops usados e os seus preços.""",
-    "docs/index.md": """Until `{0} adopt FILE --target COLUMN` puts a table of yours in its place, it
-shows [the worked example](example.md): used laptops and their prices.""",
+    "README.pt-BR.md": """Até que `{0} adopt ARQUIVO --target COLUNA` ponha uma tabela sua no
+lugar, ele mostra [um exemplo](docs/example.md) (em inglês): laptops usados e os seus preços.""",
+    "docs/index.md": """Until `{0} adopt FILE --target COLUMN` puts a table of yours in its place,
+it shows [the worked example](example.md): used laptops and their prices.""",
 }
 
 

@@ -79,7 +79,9 @@ def test_create_update_and_check(run, template, tmp_path):
         "verify = true\n    jobs = 4\n",
     )
     commit(run, template, "a shared file and a rendered one")
-    change(project / "README.md", "A shop buys used laptops", "Our shop buys used bikes")
+    change(
+        project / "README.md", "A short description of the project.", "Our shop buys used bikes."
+    )
     with open(project / shared, "a", encoding="utf-8") as file:
         file.write("\nOur own last line.\n")
     (project / "src" / "my_project" / "ours.py").write_text("OURS = 1\n")

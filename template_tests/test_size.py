@@ -1,7 +1,9 @@
 """The package stays small enough to be read: its own half in fifteen minutes, the kit in a day.
 
 A limit that is reached is a question: which capability would no user miss, and which lines does a
-library have? Raise it only with an answer. The aim for the whole package is 5,000 lines.
+library have? Raise it only with an answer. The aim for all but `adopt` and what any table needs is
+5,000 lines: `kit/adopt` and `kit/data/source.py` have a thousand; targets of any sign, blank cells
+and straight lines cost some 450 in the rest of the kit.
 """
 
 import ast
@@ -11,7 +13,7 @@ import laptop_pricing
 
 FOLDER = Path(laptop_pricing.__file__).parent
 KIT = FOLDER / "kit"
-MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 5_700, 450, 60
+MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 7_200, 450, 60
 
 
 def sources():

@@ -44,7 +44,9 @@ Endpoint = Annotated[str, Option(help="Address of an S3 storage that is not Amaz
 Fields = Annotated[Optional[list[str]], Argument(metavar="FIELD=VALUE ...")]
 Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 for all.")]
 In = Annotated[Path, Argument(metavar="IN", help="CSV or Parquet; raw or clean names and words.")]
-Item = Annotated[str, Option(help="What a row is about, such as house.")]
+Item = Annotated[
+    str, Option(help="What a row is about, such as house; by default the file's name.")
+]
 Items = Annotated[str, Option(help="The same of many, such as houses.")]
 Json = Annotated[bool, Option("--json", help="For programs to read.")]
 Margin = Annotated[Optional[float], Option(min=0, max=0.95, help="Of the sale: shows offers.")]

@@ -96,20 +96,23 @@ def print_adopted(
         word = typer.style(f"{finding.decision:<9}", fg=colours.get(finding.decision))
         line = f"{finding.raw_name:<{width}}  {word} {finding.kind:<9} {finding.why}"
         typer.echo(f"{line}. Look at this: {finding.check}" if finding.check else line)
-    typer.echo("\nMean absolute error, on the same folds:")
+    typer.echo("\nMean absolute error, on the same folds; the simplest of the best is taken:")
     for choice in decision.tried:
-        taken = "   taken" if choice is decision.tried[0] else ""
+        taken = "   taken" if choice is decision.taken else ""
         typer.echo(f"  {amount(choice.error):>10}  {choice.name}{taken}")
     typer.echo(f"  {amount(decision.median):>10}  the median of all rows\n")
     ours = [path for path in texts if path.name in decision.texts]
     for path in ours if dry_run else []:
         typer.echo(f"{typer.style(f'--- {short(path)}', bold=True)}\n{texts[path]}")
-    written = ", ".join(map(short, texts))
     if dry_run:
-        return typer.echo(f"Nothing was written. Without --dry-run it would be: {written}")
-    typer.echo(f"Wrote data/raw/{decision.problem.raw_file}, {written}")
+        would = ", ".join(map(short, texts))
+        return typer.echo(f"Nothing was written. Without --dry-run it would be: {would}")
+    written = ", ".join([f"data/raw/{decision.problem.raw_file}", *map(short, ours)])
+    typer.echo(f"Wrote {written}")
+    typer.echo(f"Put its words into {len(texts) - len(ours)} pages: git diff shows them")
     first = short(ours[0])
-    typer.echo(f"Next: read {first}, edit it; then {command(project.name)} run, and git commit")
+    typer.echo(f"Next: read {first}, edit it; then {command(project.name)} run")
+    typer.echo("and keep it: git add --all && git commit")
 
 
 def _ahead(problem: Problem, metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -97,7 +97,7 @@ def test_each_column_is_decided_upon_with_a_reason(decision):
     assert all(finding.why for finding in decision.findings)
     assert decision.problem.item == "house" and decision.problem.items == "houses"
     assert decision.problem.relative and decision.problem.target.low > 0
-    assert decision.tried[0].error < 0.5 * decision.median
+    assert decision.taken.error < 0.5 * decision.median
 
 
 def test_what_is_written_is_black_clean_code_that_says_the_same(decision, tmp_path):
@@ -159,6 +159,8 @@ BAD = {
     "few known": (table().assign(Price=[*map(str, range(100, 140)), *[""] * 120]), "Price",
                   "found 40 rows with Price; expected 50", ""),
     "one column": (table()[["Price"]], "Price", "found one column", ""),
+    "a thousand columns": (pd.DataFrame("1", range(60), [f"c{i}" for i in range(1000)]), "c1",
+                           "found 1,000 columns; expected 500 or fewer", ""),
     "no features": (table()[["Notes", "Price"]], "Price",
                     "no column is left to predict Price from (Notes: 160", ""),
     "few different rows": (table()[["Lift", "Price"]], "Price",
@@ -237,6 +239,8 @@ def test_files_words_and_data_become_the_tables(repo, decision, houses):
 def test_it_is_done_once(repo, decision):
     project, half = repo
     adopt(project, half, decision)
+    with pytest.raises(UserError, match=r"or to begin again, git restore \.$"):
+        check_first(project, half / "problem.py")
     commit(project.root, "adopted")
     with pytest.raises(UserError) as error:
         check_first(project, half / "problem.py")

@@ -39,6 +39,11 @@ def test_kinds():
     assert column(drawn("0", "1")).kind == "integer"
 
 
+def test_what_is_too_large_is_no_number():
+    assert column(drawn("1e400", "-1e300", "1")).kind == "category"
+    assert column(["5e-324", "1e-323", "2e-323"]).kind == "number"
+
+
 def test_words_that_differ_in_case_alone_are_one_spelled_as_most_often():
     cells = ["Red"] * 50 + ["red"] * 49 + ["RED ", " blue"]
     assert column(cells).allowed == ("Red", "blue")
@@ -143,5 +148,7 @@ def test_counts_are_exact_over_blocks_and_the_sample_is_bounded(monkeypatch):
     assert tallies["w"].words == {"a": 50, "b": 25} and tallies["w"].blank == 25
     assert len(sample) == 40 and sample.index.is_monotonic_increasing
     pd.testing.assert_frame_equal(sample, table.loc[sample.index])
+    words = survey([table[["w"]][:4].copy(), table[["w"]][2:3].copy()])[0]["w"]
+    assert not words.numeric  # nor does a block without any word change that
     whole, same = survey([table.copy()])
     assert whole == tallies and same.equals(sample)

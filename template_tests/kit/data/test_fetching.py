@@ -90,7 +90,8 @@ def refused(error, source, project):
 def arrived(project, source, good):
     result = ingest(project, source)
     assert project.raw.read_bytes() == good.read_bytes()
-    assert result == {"rows": 201, "md5": checksum(good, "md5"), "source": source}
+    expected = {"rows": 201, "md5": checksum(good, "md5"), "source": source, "notes": []}
+    assert result == expected
     assert not list(project.root.rglob("*.part"))
 
 

@@ -72,7 +72,7 @@ NO_TABLE = (
     (GOOD.replace(",900,", ",R$ 900,"), "no readable rent; expected a number of EUR from 50"),
 )
 NO_ROWS = (
-    ("a.xlsx", "PK", "found .xlsx; expected .csv or .parquet"), ("a", "", "found no ending; expec"),
+    ("a.xlsx", "PK", "found .xlsx; expected .csv, .tsv, .t"), ("a", "", "found no ending; expec"),
     ("a.csv", "view\nsea,1\n", "line 2: 2 cells"), ("a.parquet", "", "not readable: "),
     ("a.parquet", GOOD, "not readable: "), ("a.parquet", "PAR1PAR1", "not readable: "),
     ("a.csv", frame({})[:0], "no rows; expected at least one flat"),

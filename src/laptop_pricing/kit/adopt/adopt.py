@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from .survey import survey
 from .words import pages
 from .write import Choices, files
 
+MOST_COLUMNS = 500
 MARK = "The worked example"  # in the problem.py with which every project begins
 _RESERVED = (GROUP, KEY, "row", "margin", "risk")
 
@@ -37,7 +39,8 @@ class Decision(NamedTuple):
     problem: Problem
     findings: list[Finding]  # of each column
     notes: list[str]
-    tried: list[choose.Choice]  # the models, the best one first
+    tried: list[choose.Choice]  # the models, the simplest first
+    taken: choose.Choice
     median: float  # the mean absolute error of the median, on the same rows
     texts: dict[str, str]  # of problem.py, params.yaml and maybe model.py
 
@@ -69,14 +72,17 @@ def decide(
     findings = _with_leaks(source, sample, findings, target)
     problem = _problem(name, source, findings, item, items)
     table = _typed(source, problem, sample)
+    if equal := int(table.duplicated(GROUP, keep=False).sum()):
+        said = f"{equal} of {len(table)} rows are equal to another in all features"
+        notes.append(f"{said}: equal rows stay together in the folds")
     problem = choose.with_choices(problem, table)
     problem = replace(problem, example=_example(problem, table))
     say("Trying models")
     tried, median = choose.compare(problem, table)
-    path = _relative(root, source)
-    choices = Choices(path, tried[0], table[problem.target.name], aim.known)
+    taken = choose.take(tried)
+    choices = Choices(_relative(root, source), taken, table[problem.target.name], aim.known)
     texts = files(problem, findings, choices)
-    return Decision(source, opened, problem, findings, notes, tried, median, texts)
+    return Decision(source, opened, problem, findings, notes, tried, taken, median, texts)
 
 
 def adopt(
@@ -91,7 +97,7 @@ def adopt(
     folders = {PARAMS_FILE: project.root}
     texts = {folders.get(name, half) / name: text for name, text in decision.texts.items()}
     texts |= pages(project.root, project.problem, problem)
-    _check_held(project, list(texts))
+    _check_held(project, decision.source, list(texts))
     if not dry_run:
         raw = project.root / "data" / "raw" / problem.raw_file
         _write_raw(project, raw, decision.source, decision.opened)
@@ -105,13 +111,15 @@ def check_first(project: Project, path: Path) -> None:
     """Whether problem.py still is the worked example's."""
     if MARK in path.read_text(encoding="utf-8"):
         return
-    log = ("log", "-1", "--format=%h", f"-S{MARK}", "--", path)
-    commit = f"{git(project.root, *log) or 'COMMIT'}~1"
-    remedy = f"edit it; or to begin anew, git restore --source={commit} . and git commit"
+    name = path.relative_to(project.root).as_posix()
+    commit = git(project.root, "log", "-1", "--format=%h", f"-S{MARK}", "--", name)
+    committed = MARK not in git(project.root, "show", f"HEAD:{name}")
+    way = f"git restore --source={commit}~1 . and git commit" if committed else "git restore ."
+    remedy = f"edit it; or to begin again, {way}"
     raise UserError(short(path), "describes a table of yours already", remedy)
 
 
-def _check_held(project: Project, paths: Sequence[Path]) -> None:
+def _check_held(project: Project, source: Path, paths: Sequence[Path]) -> None:
     """Whether Git has all that would be replaced, and DVC the data."""
     git(project.root, "rev-parse", "HEAD", problem="no commit to go back to: git commit first")
     problem = "is not committed, and adopt would replace it"
@@ -119,7 +127,8 @@ def _check_held(project: Project, paths: Sequence[Path]) -> None:
     if changed:
         name = changed.split("\0")[0].split(maxsplit=1)[1]
         raise UserError(name, problem, "git commit it, or git restore it")
-    others = [path for path in project.raw.parent.glob("*") if path.is_file()]
+    here = [path for path in project.raw.parent.glob("*") if path.is_file()]
+    others = [path for path in here if path.resolve() != source.resolve()]
     if others and run_dvc(project, "status", "-q", "data.dvc", capture=True).returncode:
         raise UserError(short(others[0]), problem, "move it elsewhere")
 
@@ -133,6 +142,9 @@ def _find(source: Path, names: Sequence[str], target: str) -> str:
         raise UserError(source, f"no column {target}; expected one of {', '.join(names)}", hint)
     if len(names) < 2:
         raise UserError(source, "found one column; expected others to predict it from")
+    if len(names) > MOST_COLUMNS:
+        found = f"found {len(names):,} columns; expected {MOST_COLUMNS} or fewer"
+        raise UserError(source, found, "keep those that are known when a prediction is asked for")
     return folded[wanted]
 
 
@@ -178,7 +190,7 @@ def _problem(
     name: str, source: Path, findings: Sequence[Finding], item: str, items: str
 ) -> Problem:
     words = source.stem.replace("_", " ").replace("-", " ").lower()
-    items = items or (words if words.endswith("s") else "rows")
+    items = items or (_plural(item) if item else words if words.endswith("s") else "rows")
     item = item or (items[:-1] if items.endswith("s") else "row")
     columns = {d: [f.column for f in findings if f.decision == d] for d in ("feature", "late")}
     (target,) = (f.column for f in findings if f.decision == "target")
@@ -195,6 +207,13 @@ def _problem(
         slice_by="",
         bands=(0,),
     )
+
+
+def _plural(item: str) -> str:
+    ending = re.sub("[aeiou]y$", "", item)[-2:]
+    if ending[-1:] == "y":
+        return f"{item[:-1]}ies"
+    return f"{item}es" if ending in ("ch", "sh") or ending[-1:] in ("s", "x", "z") else f"{item}s"
 
 
 def _typed(source: Path, problem: Problem, sample: pd.DataFrame) -> pd.DataFrame:

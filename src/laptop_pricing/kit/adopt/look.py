@@ -116,7 +116,7 @@ def _number(
     """A number's range is that of the data, and a tenth more where that keeps its sign."""
     low, high, whole = tally.low, tally.high, tally.whole
     values = sorted(set(map(float, tally.words)))
-    room = (high - low) / 10
+    room = max((high - low) / 10, 1e-300)
     step = 10.0 ** math.floor(math.log10(room))
     ends = [_rounded(low - room, step, math.floor), _rounded(high + room, step, math.ceil)]
     ends[0] = max(ends[0], 0.0) if low >= 0 else ends[0]
@@ -126,7 +126,7 @@ def _number(
     few = map(kind, values) if len(values) <= MOST_LEVELS else ()
     column = make(name, title, "", *map(kind, ends), levels=tuple(few), monotonic=False, **more)
     why = f"{'whole numbers' if whole else 'numbers'} from {low:g} to {high:g}"
-    check = f"{len(values)} different: a code?" if whole and 2 < len(values) <= 5 else ""
+    check = f"{len(values)} different: a code?" if whole and len(values) <= 5 else ""
     return column, "; ".join(filter(None, (why, said))), check
 
 

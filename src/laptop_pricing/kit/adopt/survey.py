@@ -12,6 +12,7 @@ from ..problem import says_nothing
 
 SAMPLE_ROWS = 20_000
 _MOST_WORDS = 20_000  # that are kept of a column
+_HUGE = 1e100  # what is larger is no quantity
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.IGNORECASE)
 
 
@@ -40,9 +41,12 @@ class Tally:
                 self.words[word] += count
             else:
                 self.more = True
-        self.numeric = self.numeric and all(map(_NUMBER.fullmatch, counts.index))
-        if self.numeric and len(counts):
-            values = counts.index.to_numpy().astype(float)
+        if not (self.numeric and len(counts)):
+            return
+        self.numeric = all(map(_NUMBER.fullmatch, counts.index))
+        values = counts.index.to_numpy().astype(float) if self.numeric else np.array([np.inf])
+        self.numeric = bool((abs(values) < _HUGE).all())
+        if self.numeric:
             self.whole = self.whole and bool((values % 1 == 0).all())
             self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
 

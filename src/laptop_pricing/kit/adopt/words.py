@@ -15,7 +15,7 @@ from ..problem import Problem
 # These tell of the worked example, whatever the project is about now.
 _WORKED = ("docs/example.md", "docs/model.md", "docs/tutorial.md")
 _ABOUT = re.compile(r"(<!-- about -->\n\n).*?(\n\n<!-- end of about -->)", re.DOTALL)
-_NOTHING = re.compile(r"A short description of the project\.|Prices used laptops[^\"]*")
+_UNSAID = "A short description of the project"  # where cookiecutter was told nothing
 
 
 def example_command(problem: Problem) -> str:
@@ -41,6 +41,7 @@ def pages(root: Path, old: Problem, new: Problem) -> Iterator[tuple[Path, str]]:
     if old.bought and not new.bought:
         pairs |= {f"{example_command(new)} --margin 0.2": example_command(new)}
         pairs |= {"/v1/quote?margin=0.2": "/v1/quote"}
+    described = re.compile(rf'"[^"\n]*(?:{_UNSAID}|\b{re.escape(old.items)}\b)[^"\n]*"')
     folders = ("docs", "references")
     names = [*root.glob("*.md"), *(p for f in folders for p in sorted((root / f).rglob("*.md")))]
     for path in (*names, root / "mkdocs.yml", root / "pyproject.toml"):
@@ -52,7 +53,7 @@ def pages(root: Path, old: Problem, new: Problem) -> Iterator[tuple[Path, str]]:
             text = text.replace(was, becomes)
         text = _ABOUT.sub(lambda match: f"{match[1]}{_about(name, new)}{match[2]}", text)
         if path.suffix != ".md":
-            text = _NOTHING.sub(f"Predicts {new.target.name} of {new.items}.", text, 1)
+            text = described.sub(f'"Predicts {new.target.name} of {new.items}."', text, 1)
         if text != before:
             yield path, text
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import re
 import shutil
 import ssl
@@ -58,9 +59,8 @@ def _write_csv(
     source: str, name: str, scheme: str, target: Path, timeout_s: float
 ) -> tuple[list[str], str]:
     """Fetch the source as a plain CSV: in what it was none, and then the MD5 of what it was."""
-    folder = Path(source).expanduser()
-    if not scheme and folder.is_dir():
-        opened, fetched = open_source(folder), ""
+    if not scheme and os.path.isdir(folder := os.path.expanduser(source)):
+        opened, fetched = open_source(Path(folder)), ""
     else:
         _fetch(source, name, scheme, target, timeout_s)
         ending = Path(name).suffix.lower()

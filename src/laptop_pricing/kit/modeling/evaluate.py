@@ -68,7 +68,10 @@ def baselines(problem: Problem) -> dict[str, Any]:
     ]
     fill = SimpleImputer(strategy="median", add_indicator=True)
     encode = make_column_transformer(
-        (OneHotEncoder(categories=words), make_column_selector(dtype_include="category")),
+        (
+            OneHotEncoder(categories=words, sparse_output=False),
+            make_column_selector(dtype_include="category"),
+        ),
         (make_pipeline(fill, StandardScaler()), make_column_selector(dtype_include="number")),
         remainder="passthrough",
     )
