@@ -95,6 +95,9 @@ def _params():
             value = yaml.safe_load(text)[name][key]
             told = _allowed(allowed) if allowed else "what `build_model` takes"
             rows.append((f"`{key}`", f"`{value}`", told, _comment(comment)))
+        for key, allowed in model.get("properties", {}).items():
+            if key not in yaml.safe_load(text)[name]:
+                rows.append((f"`{key}`", "not set", _allowed(allowed), "May be left out"))
         page += _table(["key", "value", "allowed", "meaning"], rows)
     return page
 
