@@ -169,7 +169,8 @@ def _with_leaks(
         column = finding.column
         if finding.raw_name == target and column:
             bare = replace(column, levels=(), unknown=False, monotonic=True)
-            finding = finding._replace(decision="target", column=bare)
+            why = finding.why.partition(";")[0]  # of blanks a note tells: these rows are set aside
+            finding = finding._replace(decision="target", column=bare, why=why)
         elif reason := leaks.get(finding.raw_name):
             check = "take it in if it is known when a prediction is asked for"
             finding = finding._replace(decision="late", why=reason, check=check)
