@@ -188,7 +188,7 @@ def data_and_params_change_at_once(story):
     run(ben, RESOLVE)
     assert status(ben) == ""
     metadata = read_metadata(ben / "models")
-    assert metadata["data_md5"] == checksum(more, "md5") and metadata["chosen"] == {"alpha": 2}
+    assert metadata["data_md5"] == checksum(more, "md5") and metadata["chosen"]["alpha"] == 2
 
     story.pull_request("other-alphas", "devl")
     story.all_the_way(ben)
