@@ -41,6 +41,7 @@ def test_kinds():
 
 def test_what_is_too_large_is_no_number():
     assert column(drawn("1e400", "-1e300", "1")).kind == "category"
+    assert column(drawn("12345678901234567890", "7", "12")).kind == "number"
     assert column(["5e-324", "1e-323", "2e-323"]).kind == "number"
 
 

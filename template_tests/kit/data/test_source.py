@@ -58,6 +58,9 @@ REFUSED = {
     "a column twice": ({"t.csv": b"a,a\n5,1\n"}, "column found twice: a"),
     "a broken line": ({"t.csv": b"a,b\n5,1\n5\n"}, "t.csv: line 3: 1 cells; expected 2"),
     "nothing": ({"t.csv": b""}, "the file is empty"),
+    "a byte that is no text": ({"t.csv": b"a,b\n1,\x00" + b"2\x00" * 9}, "t.csv: "),
+    "a cell without an end": ({"t.csv": b"a,b\n" + b"x" * 200_000}, "t.csv: line 2: "),
+    "a header without an end": ({"t.csv": b"x" * 200_000}, "t.csv: line 1: field larger"),
     "no Parquet": ({"t.parquet": b"PAR1"}, "t.parquet: not readable"),
 }
 
@@ -69,6 +72,11 @@ def test_it_is_refused_in_one_line(tmp_path, files, said):
     with pytest.raises(UserError) as error:
         open_source(tmp_path).read()
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_parquet_file_without_rows_is_an_empty_table(tmp_path):
+    pd.DataFrame({"a": [1], "b": ["x"]})[:0].to_parquet(tmp_path / "t.parquet")
+    assert list(open_source(tmp_path / "t.parquet").read()) == ["a", "b"]
 
 
 def test_an_unknown_ending_is_refused(tmp_path):

@@ -190,7 +190,7 @@ def _floats(cells: pd.Series, column: object) -> pd.Series:
 def _problem(
     name: str, source: Path, findings: Sequence[Finding], item: str, items: str
 ) -> Problem:
-    words = source.stem.replace("_", " ").replace("-", " ").lower()
+    words = re.sub(r"[\W_]+", " ", source.stem).strip().lower()
     items = items or (_plural(item) if item else words if words.endswith("s") else "rows")
     item = item or (items[:-1] if items.endswith("s") else "row")
     columns = {d: [f.column for f in findings if f.decision == d] for d in ("feature", "late")}

@@ -54,9 +54,7 @@ def boosted(problem: Problem) -> HistGradientBoostingRegressor:
     """What ``model.py`` builds where a Ridge of this kind falls behind."""
     rising = {c.name: 1 for c in problem.features if c.numeric and c.monotonic}
     loss = "gamma" if problem.relative else "squared_error"
-    return HistGradientBoostingRegressor(
-        loss=loss, learning_rate=0.1, monotonic_cst=rising, random_state=0
-    )
+    return HistGradientBoostingRegressor(loss=loss, monotonic_cst=rising, random_state=0)
 
 
 def factor_ridge(problem: Problem, crossed: tuple[str, ...], knots: int) -> GridSearchCV:

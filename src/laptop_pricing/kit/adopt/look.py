@@ -114,7 +114,8 @@ def _number(
     name: str, title: str, tally: Tally, said: str, more: dict[str, Any]
 ) -> tuple[Column, str, str]:
     """A number's range is that of the data, and a tenth more where that keeps its sign."""
-    low, high, whole = tally.low, tally.high, tally.whole
+    low, high = tally.low, tally.high
+    whole = tally.whole and max(-low, high) < 2**53  # larger ones are not exact as floats
     values = sorted(set(map(float, tally.words)))
     room = max((high - low) / 10, 1e-300)
     step = 10.0 ** math.floor(math.log10(room))

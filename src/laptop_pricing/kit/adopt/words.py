@@ -53,7 +53,8 @@ def pages(root: Path, old: Problem, new: Problem) -> Iterator[tuple[Path, str]]:
             text = text.replace(was, becomes)
         text = _ABOUT.sub(lambda match: f"{match[1]}{_about(name, new)}{match[2]}", text)
         if path.suffix != ".md":
-            text = described.sub(f'"Predicts {new.target.name} of {new.items}."', text, 1)
+            said = json.dumps(f"Predicts {new.target.name} of {new.items}.", ensure_ascii=False)
+            text = described.sub(lambda match: said, text, 1)
         if text != before:
             yield path, text
 

@@ -134,7 +134,8 @@ def _open_file(path: Path, ending: str) -> tuple[Blocks, list[str]]:
 def _parquet_blocks(path: Path) -> Iterator[pd.DataFrame]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(BLOCK_ROWS):
+            empty = [file.schema_arrow.empty_table()]  # so that there is a block
+            for batch in file.iter_batches(BLOCK_ROWS) if file.metadata.num_rows else empty:
                 table = batch.to_pandas()
                 table = table if table.index.names == [None] else table.reset_index()
                 text = table.map(str).where(table.notna(), "").astype(object)
@@ -151,7 +152,10 @@ def _delimiter(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         remedy = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         raise UserError(path, reason(error), remedy) from None
-    headers = {d: next(csv.reader(lines, delimiter=d), []) for d in _DELIMITERS}
+    try:
+        headers = {d: next(csv.reader(lines, delimiter=d), []) for d in _DELIMITERS}
+    except csv.Error:  # whoever reads the file says where
+        return ","
     return max(headers, key=lambda delimiter: len(headers[delimiter]))
 
 
