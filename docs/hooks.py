@@ -119,6 +119,8 @@ def _allowed(rule):
         return f"{'one or more' if rule.get('minItems') else 'any'} of: {_allowed(rule['items'])}"
     if "enum" in rule:
         return ", ".join(f"`{word}`" for word in rule["enum"])
+    if "additionalProperties" in rule:
+        return f"by name, {_allowed(rule['additionalProperties'])}"
     names = {"null": "nothing", "string": "text", "integer": "whole number", "number": "number"}
     bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
     bounds["exclusiveMaximum"] = "below"

@@ -108,7 +108,8 @@ def test_what_a_page_imports_of_ours_is_there(page):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
-def test_a_benchmark_finds_what_it_imports(path):
+def test_a_benchmark_finds_what_it_imports(path, monkeypatch):
+    monkeypatch.syspath_prepend(path.parent)
     assert runpy.run_path(str(path))["main"]
 
 

@@ -13,7 +13,7 @@ import laptop_pricing
 
 FOLDER = Path(laptop_pricing.__file__).parent
 KIT = FOLDER / "kit"
-MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 7_200, 450, 60
+MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 8_650, 450, 60
 
 
 def sources():

@@ -60,7 +60,7 @@ def params():
     }
     model |= {name: 2 for name in model if name == "inner_folds"}
     train = params.train.model_copy(update={"folds": 3, "seeds": (0,)})
-    anything = params.preprocess.model_copy(update={"median_target": (-1e12, 1e12)})
+    anything = params.preprocess.model_copy(update={"median_target": None})
     changes = {"model": model, "train": train, "preprocess": anything}
     return params.model_copy(update=changes)
 

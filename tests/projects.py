@@ -7,22 +7,22 @@ import sys
 from pathlib import Path
 
 from conftest import ROOT
+from outputs import LEAST, TASK
 from ruamel.yaml import YAML
 
 import laptop_pricing
 from laptop_pricing.kit.project import PARAMS_FILE
-from laptop_pricing.problem import PROBLEM
 
 FILES = (".dvc/.gitignore", ".dvcignore", ".env.example", ".gitattributes", ".gitignore")
 FILES += (".pre-commit-config.yaml", "dvc.yaml", "requirements.txt", PARAMS_FILE, "src")
 PACKAGE = laptop_pricing.__name__
 BIN = Path(sys.executable).parent
 
-# Quick params, a unit that any sample has, and criteria that any model meets.
+# Quick params, any unit, and criteria that any model meets.
 QUICK = {
-    "preprocess": {"median_target": [-1e12, 1e12]},
+    "preprocess": {"median_target": None},
     "train": {"folds": 2, "seeds": [0]},
-    "criteria": {"R2": -1.0, PROBLEM.error_name: 1e12},
+    "criteria": {TASK.score_name: LEAST, TASK.error_name: 1e12},
 }
 QUICK_MODEL = {"inner_folds": 2, "alphas": [2.0, 8.0]}  # where the model has such
 
@@ -40,6 +40,7 @@ def make_project(root, source):
     (root / "data.dvc").write_text("outs:\n- path: data/raw\n", encoding="utf-8")
     params, yaml = root / PARAMS_FILE, YAML()
     settings = yaml.load(params.read_text(encoding="utf-8"))
+    settings["criteria"].clear()
     for section, values in (QUICK | {"ingest": {"source": str(source), "md5": None}}).items():
         settings[section].update(values)
     model = settings["model"]

@@ -8,41 +8,42 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, processed
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from outputs import CHANCE, CLASSES, TASK, as_learned, invented, signal
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.model_selection import KFold
 from sklearn.model_selection._search import BaseSearchCV
 
 from laptop_pricing.kit.data.split import is_held_out
 from laptop_pricing.kit.data.table import GROUP, KEY, features
-from laptop_pricing.kit.modeling.evaluate import (
-    cross_validate,
-    fit,
-    noise_floor,
-    score,
-    summarise,
-)
+from laptop_pricing.kit.modeling.evaluate import cross_validate, fit, noise_floor
+from laptop_pricing.kit.modeling.task import outputs
 from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.problem import PROBLEM
 
 TARGET = PROBLEM.target.name
-CHANCE = 0.1  # the largest R2 of a model that cannot know the target
 NEARLY_PERFECT = 0.98
 KNOWN_LATER = [column.name for column in PROBLEM.late]
 
 
-class ByHeart(RegressorMixin, BaseEstimator):
+class ByHeart(ClassifierMixin if CLASSES else RegressorMixin, BaseEstimator):
     """What knows the rows that it has seen, and nothing about any other."""
 
     def __init__(self, memory=True):
         self.memory = memory
 
     def fit(self, X, y):
-        self.mean_ = np.mean(y)
-        self.known_ = dict(zip(self._keys(X), y)) if self.memory else {}
+        self.classes_ = np.arange(len(CLASSES))
+        learned = as_learned(y)
+        self.mean_ = learned.mean(axis=0)
+        self.known_ = dict(zip(self._keys(X), learned)) if self.memory else {}
         return self
 
+    def predict_proba(self, X):
+        return np.array([self.known_.get(key, self.mean_) for key in self._keys(X)])
+
     def predict(self, X):
-        return np.array([self.known_.get(key, self.mean_) for key in self._keys(X)], dtype=float)
+        found = self.predict_proba(X)
+        return found.argmax(axis=1) if CLASSES else found
 
     def _keys(self, X):
         return list(X.astype(str).agg("|".join, axis=1))
@@ -77,18 +78,14 @@ def validated(validate, table):
     return validate(table)
 
 
-def mean_r2(found):
-    return summarise(found[0])["R2"]["mean"]
-
-
 # A target that nothing can predict
 
 
 def test_the_true_target_can_be_predicted(validated):
     """Else those below would pass for a model that learns nothing."""
-    if (ROOT / "data" / "raw" / PROBLEM.raw_file).is_file() and mean_r2(validated) <= 2 * CHANCE:
-        pytest.skip(f"R2 is {mean_r2(validated):.2f}: these columns say little about the target")
-    assert mean_r2(validated) > 2 * CHANCE
+    if (ROOT / "data" / "raw" / PROBLEM.raw_file).is_file() and signal(validated) <= 2 * CHANCE:
+        pytest.skip(f"{signal(validated):.2f}: these columns say little about the target")
+    assert signal(validated) > 2 * CHANCE
 
 
 def shuffled(table, random):
@@ -98,11 +95,11 @@ def shuffled(table, random):
     return table[GROUP].map(targets)
 
 
-def invented(table, random):
-    return np.exp(random.normal(0, 0.6, table[GROUP].max() + 1))[table[GROUP]]
+def drawn(table, random):
+    return invented(random, table[GROUP].max() + 1)[table[GROUP]]
 
 
-BY_HEART = [(shuffled, False), (invented, False)]
+BY_HEART = [(shuffled, False), (drawn, False)]
 
 
 @pytest.mark.parametrize(
@@ -112,15 +109,15 @@ def test_a_target_without_a_reason_cannot_be_predicted(validate, table, make, ou
     """Not even by what knows the twin of a row, and each has one here."""
     found = table.assign(**{TARGET: make(table, np.random.default_rng(0))})
     twins = pd.concat([found, found], ignore_index=True)
-    assert mean_r2(validate(twins, None if ours else ByHeart())) <= CHANCE
+    assert signal(validate(twins, None if ours else ByHeart())) <= CHANCE
 
 
 def test_without_groups_a_twin_would_give_the_target_away(validate, table):
     """So the test above can fail."""
-    found = table.assign(**{TARGET: invented(table, np.random.default_rng(0))})
+    found = table.assign(**{TARGET: drawn(table, np.random.default_rng(0))})
     twins = pd.concat([found, found], ignore_index=True)
     leaking = twins.assign(**{GROUP: np.random.default_rng(0).permutation(len(twins))})
-    assert mean_r2(validate(leaking, ByHeart())) > 5 * CHANCE
+    assert signal(validate(leaking, ByHeart())) > 5 * CHANCE
 
 
 def test_the_inner_folds_keep_groups_together(project, table):
@@ -128,7 +125,7 @@ def test_the_inner_folds_keep_groups_together(project, table):
     model = project.model()
     if not isinstance(model, BaseSearchCV):
         pytest.skip("this model chooses nothing by folds")
-    found = table.assign(**{TARGET: invented(table, np.random.default_rng(0))})
+    found = table.assign(**{TARGET: drawn(table, np.random.default_rng(0))})
     twins = pd.concat([found, found], ignore_index=True)
     search = clone(model).set_params(estimator=ByHeart(), param_grid={"memory": [False, True]})
     assert fit(search, PROBLEM, twins).best_params_ == {"memory": False}
@@ -156,18 +153,18 @@ def given_away(values, target):
 
 
 def scaled(target):
-    return np.log(target) if PROBLEM.relative else target
+    return np.log(target) if PROBLEM.relative else target  # of classes their places
 
 
 @pytest.mark.parametrize("name", PROBLEM.names)
 def test_no_single_feature_gives_the_target_away(table, name):
-    assert given_away(table[name], scaled(table[TARGET])) < NEARLY_PERFECT
+    assert given_away(table[name], scaled(TASK.learned(table))) < NEARLY_PERFECT
 
 
 def test_a_feature_that_does_is_noticed(table):
-    target = table[TARGET]
+    target = TASK.learned(table)
     band, percent = target.rank() // 9, (100 * target / target.std()).round()
-    for copy in (-target, percent, band, band.astype(str)):
+    for copy in (band.astype(str), *([] if CLASSES else [-target, percent, band])):
         assert given_away(copy, scaled(target)) > NEARLY_PERFECT
 
 
@@ -192,13 +189,20 @@ def test_what_is_known_later_changes_nothing(project, table, validate, validated
     random = np.random.default_rng(0)
     later = {name: random.permutation(table[name]) for name in KNOWN_LATER}
     model = fit(project.model(), PROBLEM, table)
-    for other in (table.assign(**later, **{TARGET: 1.0}), table.drop(columns=KNOWN_LATER)):
-        predicted = model.predict(features(PROBLEM.features, other))
-        assert (predicted == model.predict(features(PROBLEM.features, table))).all()
+    first, *others = (
+        outputs(model, features(PROBLEM.features, other), CLASSES)
+        for other in (
+            table,
+            table.assign(**later, **{TARGET: 1.0}),
+            table.drop(columns=KNOWN_LATER),
+        )
+    )
+    assert all((predicted == first).all() for predicted in others)
     folds, predictions = validate(table.assign(**later))
     pd.testing.assert_frame_equal(folds, validated[0], check_exact=True)
     pd.testing.assert_frame_equal(predictions, validated[1], check_exact=True)
 
 
 def test_a_perfect_score_is_what_it_says():
-    assert score(PROBLEM, [1.0, 2.0, 4.0], [1.0, 2.0, 4.0])["R2"] == 1
+    actual = np.array([0, 1]) if CLASSES else np.array([1.0, 2.0, 4.0])
+    assert TASK.score(actual, as_learned(actual))[TASK.score_name] == 1

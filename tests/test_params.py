@@ -18,7 +18,7 @@ CASES = {
         TEXT.replace("\n  folds: 5", "\n  folds: 1"),
         "train.folds: found 1; allowed",
     ),
-    "a missing key": (TEXT.replace("max_rejected:", "# "), "preprocess.max_rejected: missing"),
+    "a missing key": (TEXT.replace("timeout_s:", "# "), "ingest.timeout_s: missing"),
 }
 
 

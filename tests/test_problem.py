@@ -3,15 +3,15 @@
 import keyword
 
 import pytest
+from outputs import CLASSES, TASK
 
 from laptop_pricing.kit.data.read import read_dataset
 from laptop_pricing.kit.data.table import GROUP, KEY, records, validate
-from laptop_pricing.kit.modeling.predict import output_columns
 from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.kit.problem import REFUSED, says_nothing
 from laptop_pricing.problem import PROBLEM
 
-OUR_OWN = {"row", KEY, GROUP, "margin", "risk", *output_columns(PROBLEM)}
+OUR_OWN = {"row", KEY, GROUP, "margin", "risk", *TASK.cell_names}
 NUMBERS = [column for column in PROBLEM.columns if column.numeric]
 RULES = PROBLEM.rules + PROBLEM.warnings + PROBLEM.late_warnings
 
@@ -74,9 +74,10 @@ def test_names_mean_one_column_each():
 
 
 def test_the_target_suits_its_errors_which_are_reported_by_a_feature():
-    assert PROBLEM.target.numeric and (PROBLEM.target.low > 0 or not PROBLEM.relative)
+    assert CLASSES or PROBLEM.target.low > 0 or not PROBLEM.relative
     assert PROBLEM.slice_by in ("", *PROBLEM.names)
     assert list(PROBLEM.bands) == sorted(set(PROBLEM.bands))
+    assert not PROBLEM.target.optional
 
 
 def test_the_example_is_valid():
@@ -85,7 +86,7 @@ def test_the_example_is_valid():
 
 
 def test_the_sample_is_good_raw_data(sample_csv):
-    text = read_dataset(sample_csv, PROBLEM, (-1e12, 1e12))
+    text = read_dataset(sample_csv, PROBLEM, None)
     table, failures = validate(text, PROBLEM.columns, PROBLEM.rules)
     assert failures.to_dict("records") == [] and len(table) == len(text)
 

@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+from outputs import LEAST, TASK
 from projects import call, commit, make_project, ours
 
 pytestmark = pytest.mark.services
@@ -37,10 +38,16 @@ def files(root, *folders):
 def test_run_goes_from_data_to_a_tracked_model(first_run, sample_csv):
     root, said = first_run
     assert re.search(r"new run \w{32} in ", said)
-    assert re.search(r"R2 +-?\d\.\d{2} ± \d\.\d{2} +> -1 met", said)
+    assert re.search(rf"{TASK.score_name} +-?\d\.\d+ ± \d\.\d+ +> {LEAST:g} met", said)
     raw = [path.read_bytes() for path in (root / "data" / "raw").glob("*.csv")]
     assert raw == [sample_csv.read_bytes()]
-    for made in ("models/model.json", "metrics.json", "dvc.lock", "mlflow.db", "reports/figures"):
+    for made in (
+        "models/metadata.json",
+        "metrics.json",
+        "dvc.lock",
+        "mlflow.db",
+        "reports/figures",
+    ):
         assert (root / made).exists()
 
 

@@ -1,18 +1,22 @@
-"""Four problems on which the kit is tested, and a project of each."""
+"""Six problems on which the kit is tested, two of them of classes, and a project of each."""
 
 import json
 
+import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
 from laptop_pricing.kit.data.sample import write_sample
+from laptop_pricing.kit.modeling.factor_logistic import FactorLogistic
 from laptop_pricing.kit.modeling.factor_ridge import FactorRidge
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.params import Params
 from laptop_pricing.kit.problem import Problem, RowRule, among, category, flag, integer, number
 from laptop_pricing.kit.project import PARAMS_FILE, Project
 from laptop_pricing.model import build_model as build_laptops
 from laptop_pricing.problem import PROBLEM as LAPTOPS
 
+_JOBS = (("none", "part-time", "full-time"), ("own firm",))
 _HEATING = (("none", "stove", "central"), ("heat pump",))
 
 # fmt: off
@@ -106,10 +110,62 @@ GAINS = Problem(  # a target around zero, to which the fields add; some cells ar
     slice_by="street",
     bands=(-20, 0, 10),
 )
+LOANS = Problem(  # two classes; steps up never lower the chance of the second; blank cells
+    name="loan-risks",
+    item="loan",
+    items="loans",
+    raw_file="loans.csv",
+    caveat="No bank gave these loans.",
+    features=(
+        category("purpose", "What it is for", ("debts", "car", "São João"), unknown=True,
+                 raw_name="Purpose"),
+        category("job", "Job of who asks", sum(_JOBS, ()), ladders=_JOBS),
+        integer("income", "Income of a month", "EUR", 0, 20_000, levels=(500, 1000, 2000, 8000)),
+        number("amount", "Amount", "kEUR", 0.1, 90, monotonic=False, unknown=True),
+        integer("years", "Years at this bank", "year", 0, 60),
+        flag("guarantor", "Whether somebody vouches for it", unknown=True),
+        flag("new", "Whether it is the first loan", default=True),
+    ),
+    target=flag("repaid", "Whether it is repaid", raw_name="Repaid?"),
+    late=(integer("reminders", "How often we had to ask", "", 0, 30),),
+    rules=(RowRule("a first loan is under 80 kEUR", lambda t: (t.new < 1) | ~(t.amount >= 80)),),
+    warnings=(
+        RowRule("no income, but a job",
+                lambda t: (t.income <= 0) & among(t.job, ("part-time", "full-time"))),
+    ),
+    example={"purpose": "são joão", "job": "full-time", "income": "1800 EUR", "amount": "7.5",
+             "years": "3"},
+    slice_by="purpose",
+    words={"loan": "empréstimo", "purpose": "Finalidade", "repaid": "pago", "debts": "dívidas"},
+)
+GRADES = Problem(  # three classes, and no field by which errors are reported
+    name="exam-grades",
+    item="student",
+    items="students",
+    raw_file="students.csv",
+    features=(
+        category("school", "School", ("north", "south", "east")),
+        integer("hours", "Hours of study in a week", "hour", 0, 60, levels=(0, 5, 10, 20, 40)),
+        number("mark", "Mean of the marks before", "", 0, 10),
+        number("absent", "Days without the student", "day", 0, 90, monotonic=False),
+        flag("tutor", "Whether there is a tutor"),
+    ),
+    target=category("grade", "Grade of the exam", ("fail", "pass", "with honours")),
+    late=(integer("waited", "Days until it was known", "day", 1, 60),),
+    example={"school": "south", "hours": "12", "mark": "6.5", "absent": "2", "tutor": "no"},
+    slice_by="",
+)
 # fmt: on
 
-PROBLEMS = (LAPTOPS, DIABETES, MADE, GAINS)
-each_problem = pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+NUMBERS, CLASSES = (LAPTOPS, DIABETES, MADE, GAINS), (LOANS, GRADES)
+PROBLEMS = NUMBERS + CLASSES
+
+
+def each(*problems):
+    return pytest.mark.parametrize("problem", problems, ids=lambda problem: problem.name)
+
+
+each_problem, each_number, each_class = each(*PROBLEMS), each(*NUMBERS), each(*CLASSES)
 
 _MODEL = {
     LAPTOPS.name: {
@@ -124,12 +180,20 @@ _MODEL = {
     DIABETES.name: {"alpha": 8},
     MADE.name: {"alpha": 2},
     GAINS.name: {"alpha": 2},
+    LOANS.name: {"alpha": 2},
+    GRADES.name: {"alpha": 2},
 }
 
 
 def build_plain(problem, params):
-    """The kit's own Ridge, its penalty given."""
-    return FactorRidge(problem.features, alpha=params.model["alpha"], **suited(problem))
+    """The kit's own model, its penalty given."""
+    return plain(problem, alpha=params.model["alpha"])
+
+
+def plain(problem, crossed=(), alpha=2):
+    if problem.classes:
+        return FactorLogistic(problem.features, crossed, alpha)
+    return FactorRidge(problem.features, crossed, alpha, **suited(problem))
 
 
 def suited(problem):
@@ -137,14 +201,29 @@ def suited(problem):
     return {"link": "log" if problem.relative else "identity", "weighted": problem.relative}
 
 
+def led_to(found):
+    """What the base and the effects of an explanation lead to."""
+    base, effects, additive, _ = found
+    return base + effects.sum(axis=1) if additive else base * effects.prod(axis=1)
+
+
+def explained(found, outputs):
+    """What they should lead to: the numbers, or the odds of one class against another."""
+    if found.classes is None:
+        return outputs
+    rows, (one, other) = np.arange(len(outputs)), found.classes.T
+    return outputs[rows, one] / outputs[rows, other]
+
+
 def make_params(problem=LAPTOPS, **changes):
     """Params that are quick, and criteria that any model meets; `changes` by section."""
+    task = task_of(problem)
     content = {
         "ingest": {"source": problem.raw_file, "timeout_s": 60},
-        "preprocess": {"max_rejected": 0.05, "median_target": [-1e9, 1e9]},
+        "preprocess": {"max_rejected": 0.05},
         "train": {"folds": 3, "seeds": [0]},
         "model": _MODEL[problem.name],
-        "criteria": {"R2": -1, problem.error_name: 100},
+        "criteria": {task.score_name: 0 if problem.classes else -1, task.error_name: 100},
         "track": {"experiment": problem.name},
         "promote": {"tolerance": 0.005, "slice_tolerance": 0.02},
     }

@@ -22,7 +22,6 @@ from typer import Argument, Context, Option
 
 from .console import (
     ask_for,
-    figure,
     how_to_open,
     print_adopted,
     print_quote,
@@ -32,13 +31,16 @@ from .console import (
 )
 from .errors import DataUnavailable, ProjectError, StepFailed, UserError
 from .files import short
-from .problem import Failure, Problem, amount
+from .problem import Failure, Problem
 from .project import BuildModel, Project, open_project
 
 Alias = Enum("Alias", {"stag": "stag", "prod": "prod"}, type=str)
 Api = Annotated[str, Option(help="Address of the REST API.")]
 Base = Annotated[Optional[str], Option(help="The branch of the change; by default stag or main.")]
 Bucket = Annotated[str, Argument(help="Name of the bucket, without s3://")]
+Classes = Annotated[
+    Optional[bool], Option("--classes/--numbers", help="What the target is; else it is found out.")
+]
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would be written.")]
 Endpoint = Annotated[str, Option(help="Address of an S3 storage that is not Amazon's.")]
 Fields = Annotated[Optional[list[str]], Argument(metavar="FIELD=VALUE ...")]
@@ -182,6 +184,7 @@ def run(ctx: Context, sample: Sample = False) -> None:
     """
     from . import workflow
     from .modeling.gate import criteria, unbeaten
+    from .modeling.task import task_of
 
     project, result = ctx.obj.open(), None
     if not sample:
@@ -201,9 +204,10 @@ def run(ctx: Context, sample: Sample = False) -> None:
     print_summary(project, result, sample)
     if sample:
         return
+    problem = project.problem
     if not all(c.met for c in criteria(result.metrics, project.params)):
         raise StepFailed("params.yaml: criteria", "the success criteria are missed")
-    if plain := unbeaten(project.problem, result.metrics, "median"):
+    if plain := unbeaten(problem, result.metrics, task_of(problem).trivial):
         raise StepFailed("", plain[0], "docs/model.md names other models to try")
     if not result.tracked:
         raise StepFailed("", "the model is there, but its run is not tracked")
@@ -216,6 +220,7 @@ def adopt(
     target: TargetColumn,
     item: Item = "",
     items: Items = "",
+    classes: Classes = None,
     dry_run: DryRun = False,
 ) -> None:
     """Make the project yours: write problem.py, params.yaml and model.py for a table.
@@ -227,7 +232,11 @@ def adopt(
 
     project, half = ctx.obj.open(environment=False), Path(__file__).resolve().parents[1]
     check_first(project, half / "problem.py")
-    decision = decide(project.name, project.root, source, target, item, items, say)
+    asks = sys.stdin.isatty() and sys.stdout.isatty()
+    ask = typer.confirm if asks else lambda question, likely: likely
+    decision = decide(
+        project.name, project.root, source, target, item, items, classes, say=say, ask=ask
+    )
     texts = adopt(project, half, decision, dry_run)
     print_adopted(project, decision, texts, dry_run)
 
@@ -261,10 +270,11 @@ def preprocess(ctx: Context) -> None:
 @app.command(epilog="train")
 def train(ctx: Context) -> None:
     """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
+    from .modeling.task import figure
     from .modeling.train import train
 
     for name, line in train(ctx.obj.open())["cv"].items():
-        typer.echo(f"{name:<5}{figure(name, line['mean'])} ± {figure(name, line['sd'])}")
+        typer.echo(f"{name:<18}{figure(name, line['mean'])} ± {figure(name, line['sd'])}")
 
 
 @app.command(epilog="track")
@@ -410,13 +420,14 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
     holder on the same held-out rows by more than promote.tolerance. The way back is --version: what
     held an alias may have it again.
     """
+    from .modeling.task import task_of
     from .tracking.registry import promote
 
     project = ctx.obj.open()
     found = promote(project, to.value, str(version or "") or None, force.strip())
     warn(found.objections)
     if found.comparison:
-        name, ours = project.problem.error_name, found.comparison
+        name, ours = task_of(project.problem).error_name, found.comparison
         was, now = ours.champion[name], ours.candidate[name]
         typer.echo(f"{name} on the hold-out {was:.4f} -> {now:.4f}")
     said = " has had it before: back without the gate" if found.back else ""
@@ -432,9 +443,10 @@ def versions(ctx: Context) -> None:
 
 
 def _print_holders(project: Project) -> None:
+    from .modeling.task import task_of
     from .tracking.registry import holders
 
-    name = project.problem.error_name
+    name = task_of(project.problem).error_name
     typer.echo(f"| alias | version | {name} | commit | data |\n|---|---|---|---|---|")
     for alias, version, error, commit, md5 in holders(project).itertuples(index=False):
         typer.echo(f"| {alias} | {version} | {error} | {commit[:7]} | {md5[:7]} |")
@@ -457,15 +469,17 @@ def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "")
 def predict(ctx: Context, source: In, output: Out) -> None:
     """Predict the rows of a file.
 
-    OUT has the columns of IN, the prediction, and the ends of its 90 % interval.
+    OUT has the columns of IN, the prediction, and how sure it is: the ends of its 90 % interval, or
+    of classes their chances and the 90 % set.
     """
     from .modeling.predict import predict_file
+    from .modeling.task import task_of
 
     problem = ctx.obj.problem
     predictions, warnings = predict_file(ctx.obj.open(), source, _output(ctx.obj, output))
     warn(warnings)
-    middle = f"median {problem.target.name} {amount(predictions.iloc[:, 0].median())}"
-    typer.echo(f"{output}: {len(predictions)} {problem.items}, {middle} {problem.target.unit}")
+    told = task_of(problem).tell_all(predictions)
+    typer.echo(f"{output}: {len(predictions)} {problem.items}, {told}")
 
 
 @app.command(epilog="sample sample.csv --rows 1000")
@@ -483,7 +497,7 @@ def sample(ctx: Context, output: Target, rows: Rows = 1000, seed: Seed = None) -
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def quote(ctx: Context, answers: Fields = None, margin: Margin = None, risk: Risk = None) -> None:
-    """Predict one case: with its 90 % interval, and what raised or lowered it.
+    """Predict one case: how sure that is, and what raised or lowered it.
 
     What is not known may be left out where there is a default. At a terminal, and without any
     field, it asks for each.

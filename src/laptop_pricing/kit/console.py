@@ -16,12 +16,10 @@ from .project import Project
 
 if TYPE_CHECKING:
     from .adopt.adopt import Decision
-    from .modeling.quote import Quote
     from .workflow import Result
 
 SMALL_FACTOR = 0.005  # nearer to 1 than this, factors are summed up
 _BAR = 20  # characters for a doubling
-_PLAIN = {"median": "the median", "ridge": "a plain Ridge"}
 
 
 def say(text: str) -> None:
@@ -38,9 +36,10 @@ def warn(warnings: Iterable[object]) -> None:
 def print_summary(project: Project, result: "Result", sample: bool) -> None:
     """Print what a run left behind and where to look at it; of a sample every line says so."""
     from .modeling.gate import criteria
+    from .modeling.task import figure, task_of
 
     problem, data, metrics, home = project.problem, result.data, result.metrics, result.project
-    held, unit = metrics["holdout"], problem.target.unit
+    task, held = task_of(problem), metrics["holdout"]
     counts = ", ".join(f"{data[key]} {key}" for key in ("duplicates", "rejected", "kept"))
     lines = [
         ("Rows", f"{data['rows']} read, {counts} ({data['groups']} different {problem.items})")
@@ -54,16 +53,11 @@ def print_summary(project: Project, result: "Result", sample: bool) -> None:
         spread = f"{figure(c.name, c.mean)} ± {figure(c.name, c.sd)}"
         lines.append((c.name, f"{spread}   {verdict}"))
     lines += [("Against", text) for text in _ahead(problem, metrics)]
-    mae, name = metrics["cv"]["MAE"], problem.error_name
-    unseen = f"R2 {held['R2']:.2f}, {name} {figure(name, held[name])}"
-    if problem.relative:
-        lines.append(("MAE", f"{amount(mae['mean'])} ± {amount(mae['sd'])} {unit}".strip()))
+    unseen = ", ".join(f"{n} {figure(n, held[n])}" for n in (task.score_name, task.error_name))
+    told = f"{unseen} on {metrics['rows']['held_out']} rows that the model never saw"
     lines += [
-        ("Interval", f"the 90 % interval held {metrics['interval']['coverage']:.1%}"),
-        (
-            "Hold-out",
-            f"{unseen} on {metrics['rows']['held_out']} rows that the model never saw",
-        ),
+        *task.evidence(metrics),
+        ("Hold-out", told),
         ("Model", short(home.models)),
         ("Plots", short(home.figures)),
     ]
@@ -88,6 +82,9 @@ def print_adopted(
     project: Project, decision: "Decision", texts: Mapping[Path, str], dry_run: bool
 ) -> None:
     """Print what was decided about each column and why, the models, and what to do next."""
+    from .adopt.choose import KINDS
+    from .modeling.task import task_of
+
     for note in decision.notes:
         typer.echo(f"{typer.style('Note:', fg='yellow')} {note}")
     width = max(len(finding.raw_name) for finding in decision.findings)
@@ -96,11 +93,13 @@ def print_adopted(
         word = typer.style(f"{finding.decision:<9}", fg=colours.get(finding.decision))
         line = f"{finding.raw_name:<{width}}  {word} {finding.kind:<9} {finding.why}"
         typer.echo(f"{line}. Look at this: {finding.check}" if finding.check else line)
-    typer.echo("\nMean absolute error, on the same folds; the simplest of the best is taken:")
+    task = task_of(decision.problem)
+    words = KINDS[task.name].in_words
+    typer.echo(f"\n{words}, on the same folds; the simplest of the best is taken:")
     for choice in decision.tried:
         taken = "   taken" if choice is decision.taken else ""
         typer.echo(f"  {amount(choice.error):>10}  {choice.name}{taken}")
-    typer.echo(f"  {amount(decision.median):>10}  the median of all rows\n")
+    typer.echo(f"  {amount(decision.trivial):>10}  {task.plain_words[0]}\n")
     ours = [path for path in texts if path.name in decision.texts]
     for path in ours if dry_run else []:
         typer.echo(f"{typer.style(f'--- {short(path)}', bold=True)}\n{texts[path]}")
@@ -117,46 +116,49 @@ def print_adopted(
 
 def _ahead(problem: Problem, metrics: Mapping[str, Any]) -> Iterator[str]:
     """By how much the model is better than each plain one, with the 95 % interval's half."""
-    name = problem.error_name
-    for other, line in metrics["baselines"].items():
-        better = f"R2 {-line['R2']['more']:+.2f} ± {line['R2']['margin']:.2f}"
-        error = f"{figure(name, -line[name]['more'])} ± {figure(name, line[name]['margin'])}"
-        yield f"{_PLAIN[other]}: {better}, {name} {error}"
+    from .modeling.task import figure, task_of
 
-
-def figure(name: str, value: float) -> str:
-    """The figure of a metric, with the digits that say something."""
-    return f"{value:.2f}" if name in ("R2", "MAPE") else amount(value)
+    task = task_of(problem)
+    for other, line in zip(task.plain_words, metrics["baselines"].values()):
+        parts = []
+        for name in (task.score_name, task.error_name):
+            more, margin = -line[name]["more"], line[name]["margin"]
+            sign = "+" if more >= 0 and name == task.score_name else ""
+            parts.append(f"{name} {sign}{figure(name, more)} ± {figure(name, margin)}")
+        yield f"{other}: {', '.join(parts)}"
 
 
 def print_quote(
-    problem: Problem, row: dict[str, Any], quote: "Quote", margin: Optional[float]
+    problem: Problem, row: dict[str, Any], quote: Any, margin: Optional[float] = None
 ) -> None:
-    """Print a prediction, its interval, a bar per factor, and the offers if a margin was given."""
-    unit, items = problem.target.unit, problem.items
-    predicted = typer.style(f"{amount(quote.prediction)} {unit}", bold=True)
-    ends = f"{amount(quote.low)} to {amount(quote.high)} {unit}"
-    typer.echo(f"{predicted}   90 % of such {items}: {ends}")
+    """Print a prediction, how sure it is, a bar per factor, and offers if there was a margin."""
+    from .modeling.task import task_of
+
+    task = task_of(problem)
+    said, how_sure = task.headline(quote)
+    typer.echo(f"{typer.style(said, bold=True)}   {how_sure}")
+    for line in task.details(quote):
+        typer.echo(line)
     fields = "one field" if quote.distance == 1 else f"{quote.distance} fields"
     near = f"differs in {fields}" if quote.distance else "is the same"
     typer.echo(
-        f"The nearest {problem.item} in the data {near}; the usual error is then "
-        f"{problem.tell_error(quote.typical_error)}."
+        f"The nearest {problem.item} in the data {near}; the usual {task.error_word} is then "
+        f"{task.tell_error(quote.typical_error)}."
     )
     if quote.base is not None:
-        word = "times" if quote.factors else "plus"
-        typer.echo(f"\nWhy: the average {problem.item} is {amount(quote.base)} {unit}, {word}")
-        _print_reasons(problem, row, quote)
+        typer.echo(f"\nWhy: {task.why(quote)}")
+        _print_reasons(problem, row, quote, task.factor_text)
     if quote.offers:
         typer.echo(f"\nOffers that leave a margin of {margin:.0%} of the sale:")
-        typer.echo(f"  {f'offer, {unit}':>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
+        offer = f"offer, {problem.target.unit}"
+        typer.echo(f"  {offer:>10}  {'miss it':>8}  {'lose money':>10}  expected margin")
     for line in quote.offers or ():
         losing = f"{line.losing:.0%}" if line.losing else "under 1%"
         start = f"  {line.offer:>10,.0f}  {line.risk:>8.0%}  {losing:>10}"
         typer.echo(f"{start}  {line.expected_margin:>15.0%}")
 
 
-def _print_reasons(problem: Problem, row: dict[str, Any], quote: "Quote") -> None:
+def _print_reasons(problem: Problem, row: dict[str, Any], quote: Any, factor: str) -> None:
     """A line per field with its factor or term, and a bar: the longest for the largest."""
     columns = {column.name: column for column in problem.features}
     if quote.factors:
@@ -171,7 +173,7 @@ def _print_reasons(problem: Problem, row: dict[str, Any], quote: "Quote") -> Non
     shown = ordered[: len(ordered) - len(rest)]
 
     def told(size: float) -> str:
-        return f"x {math.exp(size):.2f}" if quote.factors else f"{size:+,.3g}"
+        return factor.format(math.exp(size)) if quote.factors else f"{size:+,.3g}"
 
     labels = [f"{name} {columns[name].spell(row[name])}" for name, _ in shown]
     width = max(map(len, [*labels, "99 others"])) + 1

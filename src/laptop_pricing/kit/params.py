@@ -23,6 +23,7 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -39,19 +40,27 @@ class IngestParams(_Section):
 
 
 class PreprocessParams(_Section):
-    max_rejected: Annotated[float, Field(ge=0, le=1)]
-    median_target: Annotated[tuple[float, float], AfterValidator(_ascending)]
+    max_rejected: Share
+    # Of numbers
+    median_target: Optional[Annotated[tuple[float, float], AfterValidator(_ascending)]] = None
 
 
 class TrainParams(_Section):
     folds: Annotated[int, Field(ge=2, le=50)]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
+    # Of mistakes, by actual class and then by what is said; where none is named it is 1
+    costs: Optional[Mapping[str, Mapping[str, Positive]]] = None
 
 
 class Criteria(_Section):
-    R2: Annotated[float, Field(le=1)]
+    R2: Optional[Annotated[float, Field(le=1)]] = None
     MAPE: Optional[Positive] = None
     MAE: Optional[Positive] = None
+    log_loss: Optional[Positive] = None
+    Brier: Optional[Positive] = None
+    ROC_AUC: Optional[Share] = None
+    accuracy: Optional[Share] = None
+    balanced_accuracy: Optional[Share] = None
 
 
 class PromoteParams(_Section):

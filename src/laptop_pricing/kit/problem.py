@@ -209,10 +209,10 @@ class Problem:
     items: str
     raw_file: str  # in data/raw
     features: tuple[Column, ...]  # known when a prediction is asked for; equal ones make equal rows
-    target: Column  # a number
+    target: Column  # a number; or a flag or category, which makes a classification
     example: Mapping[str, str]  # one case as a person describes it
-    slice_by: str  # the feature by which errors are reported; blank: by bands alone
-    bands: tuple[float, ...]  # lower ends of the bands of the target by which errors are reported
+    slice_by: str  # the feature by which errors are reported; blank: by the target alone
+    bands: tuple[float, ...] = (0,)  # lower ends of the target's bands by which they are reported
     errors: Literal["relative", "absolute"] = "relative"  # which count: relative ones ask for a
     # target above zero, and intervals are shares of the prediction; absolute ones suit any number
     bought: bool = False  # whether predictions say what to offer: shows offers at a margin
@@ -234,19 +234,15 @@ class Problem:
         """All columns of the raw file, in its order."""
         return (*self.features, self.target, *self.late)
 
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of a classification, as the raw file spells them; of numbers none."""
+        return {"category": self.target.allowed, "flag": ("No", "Yes")}.get(self.target.kind, ())
+
     @property
     def relative(self) -> bool:
         """Whether an error counts as a share of the actual value."""
-        return self.errors == "relative"
-
-    @property
-    def error_name(self) -> str:
-        """The mean error that is promised: a share, or an amount in the target's unit."""
-        return "MAPE" if self.relative else "MAE"
-
-    def tell_error(self, error: float) -> str:
-        """A mean error in words."""
-        return f"{error:.1%}" if self.relative else f"{amount(error)} {self.target.unit}".strip()
+        return self.errors == "relative" and self.target.numeric
 
     @property
     def key_variable(self) -> str:

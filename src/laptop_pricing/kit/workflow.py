@@ -132,7 +132,7 @@ def open_result(problem: Problem, build_model: BuildModel, say: Say = print) -> 
 
 def _sample_of(project: Project) -> Project:
     """The scratch folder, and params that take the sample whatever its unit."""
-    anything = project.params.preprocess.model_copy(update={"median_target": (-1e300, 1e300)})
+    anything = project.params.preprocess.model_copy(update={"median_target": None})
     params = project.params.model_copy(update={"preprocess": anything})
     root = project.root / ".scratch" / "sample"
     return replace(project, root=root, use_server=False, given_params=params)

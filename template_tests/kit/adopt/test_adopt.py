@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from repos import dvc, make_repo, write
+from sklearn.datasets import load_iris
 from solo import call, commit
 
 from laptop_pricing.kit.adopt.adopt import MARK, adopt, check_first, decide
@@ -17,8 +18,10 @@ from laptop_pricing.kit.data.ingest import ingest
 from laptop_pricing.kit.data.preprocess import preprocess
 from laptop_pricing.kit.errors import ProjectError, UserError
 from laptop_pricing.kit.modeling.bundle import load_bundle
+from laptop_pricing.kit.modeling.gate import criteria
 from laptop_pricing.kit.modeling.predict import predict_file
 from laptop_pricing.kit.modeling.quote import quote_rows
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.modeling.train import train
 from laptop_pricing.kit.params import load_params
 from laptop_pricing.kit.project import PARAMS_FILE, Project
@@ -64,6 +67,25 @@ def decision(houses):
     return decide("house-values", houses.parent, houses, "price", **SILENT)
 
 
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory):
+    """A table of three classes."""
+    path, found = tmp_path_factory.mktemp("source") / "flowers.csv", load_iris(as_frame=True)
+    names = dict(enumerate(found.target_names))
+    found.frame.assign(target=found.target.map(names)).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def decision_on_flowers(flowers):
+    return decide("flower-kinds", flowers.parent, flowers, "target", "flower", **SILENT)
+
+
+@pytest.fixture(params=["decision", "decision_on_flowers"], ids=["numbers", "classes"])
+def each_decision(request):
+    return request.getfixturevalue(request.param)
+
+
 def run_of(decision, folder):
     """The project of a decision in a folder, with its own problem and model, and quick folds."""
     spaces = {}
@@ -97,10 +119,20 @@ def test_each_column_is_decided_upon_with_a_reason(decision):
     assert all(finding.why for finding in decision.findings)
     assert decision.problem.item == "house" and decision.problem.items == "houses"
     assert decision.problem.relative and decision.problem.target.low > 0
-    assert decision.taken.error < 0.5 * decision.median
+    assert decision.taken.error < 0.5 * decision.trivial
 
 
-def test_what_is_written_is_black_clean_code_that_says_the_same(decision, tmp_path):
+def test_classes_bring_a_model_of_their_own_and_criteria_without_a_unit(decision_on_flowers):
+    assert decision_on_flowers.problem.classes == ("setosa", "versicolor", "virginica")
+    assert decision_on_flowers.taken.error < 0.2 < 1 < decision_on_flowers.trivial
+    assert "FactorLogistic(" in decision_on_flowers.texts["model.py"]
+    params = decision_on_flowers.texts[PARAMS_FILE]
+    assert "median_target" not in params and "  ROC_AUC: 0.5\n" in params
+    assert '    "setosa":\n      "versicolor": 1\n      "virginica": 1\n' in params
+
+
+def test_what_is_written_is_black_clean_code_that_says_the_same(each_decision, tmp_path):
+    decision = each_decision
     project = run_of(decision, tmp_path)
     assert project.problem == decision.problem
     for name in ("problem.py", "model.py"):
@@ -111,19 +143,21 @@ def test_what_is_written_is_black_clean_code_that_says_the_same(decision, tmp_pa
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_project_runs_without_an_edit(decision, tmp_path, houses):
-    project = run_of(decision, tmp_path / "project")
-    ingest(project, str(houses))
-    assert project.raw.read_bytes() == houses.read_bytes()
+def test_a_project_runs_without_an_edit(each_decision, tmp_path):
+    source, project = each_decision.source, run_of(each_decision, tmp_path / "project")
+    ingest(project, str(source))
+    assert project.raw.read_bytes() == source.read_bytes()
     assert preprocess(project)["rejected"] == 0
-    metrics = train(project)
-    assert metrics["cv"]["R2"]["mean"] > 0.8
+    metrics, task = train(project), task_of(project.problem)
+    assert metrics["cv"][task.score_name]["mean"] > 0.8
+    assert all(criterion.met for criterion in criteria(metrics, project.params))
     row, failures = project.problem.read_row(project.problem.example)
     assert not failures
     (quote,) = quote_rows(project.problem, load_bundle(project.models, project.problem), [row])
-    assert quote.low < quote.prediction < quote.high
-    predictions, _ = predict_file(project, houses, tmp_path / "out.csv")
-    assert len(predictions) == ROWS
+    assert task.headline(quote)[0] and quote.warnings == []
+    predictions, _ = predict_file(project, source, tmp_path / "out.csv")
+    assert list(predictions) == task.cell_names
+    assert len(predictions) == len(source.read_text().splitlines()) - 1
 
 
 def test_another_spelling_of_the_same_table_gives_the_same_project(decision, houses, tmp_path):
@@ -151,10 +185,9 @@ def test_another_spelling_of_the_same_table_gives_the_same_project(decision, hou
 BAD = {
     "no such column": (table(), "Pricee", "no column Pricee; expected one of House ID",
                        "did you mean Price?"),
-    "text": (table(), "Notes", "Notes: found 160 different texts in 160 rows", "expected numbers"),
-    "words": (table(), "Quality", "found a column of kind category; expected numbers", ""),
+    "text": (table(), "Notes", "Notes: found 160 classes; expected 2 to 20", "join some of them"),
     "a constant": (table().assign(Price="7"), "Price", "found one value in every row", ""),
-    "nothing": (table().assign(Price="n/a"), "Price", "found no value at all", ""),
+    "nothing": (table().assign(Price="n/a"), "Price", "found 0 rows with Price; expected 50", ""),
     "few rows": (table(49), "Price", "found 49 rows with Price; expected 50 or more", ""),
     "few known": (table().assign(Price=[*map(str, range(100, 140)), *[""] * 120]), "Price",
                   "found 40 rows with Price; expected 50", ""),
@@ -232,7 +265,7 @@ def test_files_words_and_data_become_the_tables(repo, decision, houses):
     assert f"'/v1/quote' -d '{example_body(decision.problem)}'" in readme
     assert "margin" not in readme and "flats.csv" not in readme
     changed = {line for line in status(project) if "/" in line or "." in line}
-    assert changed == {"README.md", "data.dvc", PARAMS_FILE, "src/team/problem.py"}
+    assert changed == {"README.md", "data.dvc", "dvc.yaml", PARAMS_FILE, "src/team/problem.py"}
 
 
 @pytest.mark.services
@@ -287,6 +320,7 @@ KINDS = {
     "integer": st.integers(-(10**9), 10**9).map(str),
     "number": NUMBERS,
     "few numbers": st.sampled_from(["1", "2.5", "1e3", "-7"]),
+    "few words": st.sampled_from(["c,d", "ÄÖ", "'g'"]),
 }
 NOTHING = st.sampled_from(["", "NA", "unknown"])
 NAMES = st.text("abcXYZ 1_.-é%\"'{}\\#", min_size=1, max_size=8)
@@ -304,7 +338,7 @@ def tables(draw):
         return [nothing if random.random() < blanks else cell for cell in known]
 
     named = draw(st.lists(NAMES, min_size=2, max_size=5, unique_by=lambda n: n.strip().casefold()))
-    target = draw(st.sampled_from(["integer", "number", "few numbers"]))
+    target = draw(st.sampled_from(["integer", "number", "few numbers", "flag", "few words"]))
     columns = {named[0]: cells(target, draw(st.sampled_from([0, 0, 0.1])))}
     for name in named[1:]:
         kind, blanks = draw(st.sampled_from(sorted(KINDS))), draw(st.sampled_from([0, 0.1, 0.5]))
@@ -330,7 +364,8 @@ def test_any_table_goes_through_or_is_refused_in_one_line(made, tmp_path_factory
         assert "\n" not in str(error)
         return
     assert summary["rejected"] == 0 and len(predictions) == len(content)
-    assert np.isfinite(predictions.to_numpy()).all()
+    assert np.isfinite(predictions.select_dtypes("number").to_numpy()).all()
+    assert set(predictions.iloc[:, 0]) <= set(project.problem.classes or predictions.iloc[:, 0])
     read = pd.read_parquet(project.processed / "table.parquet")
     raw = content.rename(columns=str.strip)
     raw = raw.rename(columns={c.raw_name: c.name for c in project.problem.columns})

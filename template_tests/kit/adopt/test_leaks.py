@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
-from laptop_pricing.kit.adopt.leaks import find_leaks
+from laptop_pricing.kit.adopt.leaks import find_class_leaks, find_leaks
 
 ROWS = 400
 RANDOM = np.random.default_rng(1)
@@ -49,3 +49,39 @@ def test_no_alarm_where_columns_explain_much_but_are_known_beforehand():
     assert find_leaks(HONEST, strong) == {}
     table = load_diabetes(as_frame=True).frame
     assert find_leaks(table.drop(columns="target"), table["target"]) == {}
+
+
+# Of classes
+
+CODES = pd.Series(np.where(HONEST["a"] + NOISE > 0.8, 2, np.where(HONEST["b"] + NOISE > 0, 1, 0)))
+HALF = (TARGET > TARGET.median()).astype(int)
+
+
+def wrong(codes, rows):
+    """The codes of two classes, but wrong in some rows."""
+    flipped = RANDOM.permutation(ROWS) < rows
+    return codes.where(~flipped, 1 - codes).astype(float)
+
+
+CLASS_PLANTED = {
+    "a copy in other words": (CODES, CODES.map({0: 2.0, 1: 0.0, 2: 1.0})),
+    "a code": (CODES, CODES * 10.0 + 7 + RANDOM.integers(3, size=ROWS)),
+    "a number cut at a threshold": (HALF, TARGET),
+    "a copy that is right in 99 %": (HALF, wrong(HALF, 4)),
+    "a copy with blank cells": (HALF, HALF.where(RANDOM.random(ROWS) > 0.01).astype(float)),
+}
+
+
+@pytest.mark.parametrize("codes, column", CLASS_PLANTED.values(), ids=CLASS_PLANTED)
+def test_a_planted_copy_of_a_class_is_found_and_no_other_column(codes, column):
+    leaks = find_class_leaks(HONEST.assign(x=column), codes)
+    assert list(leaks) == ["x"] and "tells the class alone, in " in leaks["x"]
+
+
+def test_no_alarm_where_a_column_tells_most_classes():
+    assert find_class_leaks(HONEST.assign(x=wrong(HALF, 20)), HALF) == {}  # right in 95 %
+    rare = pd.Series(np.arange(ROWS) % 50 == 0).astype(int)
+    assert find_class_leaks(HONEST, rare) == {}  # always said, the other is right in 98 %
+    for load in (load_iris, load_wine, load_breast_cancer):
+        table = load(as_frame=True).frame
+        assert find_class_leaks(table.drop(columns="target"), table["target"]) == {}

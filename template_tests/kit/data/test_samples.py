@@ -8,14 +8,17 @@ from problems import LAPTOPS, MADE, PROBLEMS, each_problem, make_project
 
 from laptop_pricing.kit.data.preprocess import TABLE_FILE, preprocess
 from laptop_pricing.kit.data.sample import BLOCK_ROWS, sample_blocks, write_sample
-from laptop_pricing.kit.data.split import grouped_folds, is_held_out, raw_key
-from laptop_pricing.kit.data.table import validate
+from laptop_pricing.kit.data.split import is_held_out, raw_key
+from laptop_pricing.kit.data.table import GROUP, validate
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.evaluate import cross_validate, summarise
+from laptop_pricing.kit.modeling.task import task_of
+from laptop_pricing.kit.params import TrainParams
 from laptop_pricing.kit.problem import category
 
 # fmt: off
-SHA = ("70962ff0a608", "12e9359113ff", "db17bb9ff094", "ab55a0feb213")  # pragma: allowlist secret
+SHA = ("70962ff0a608", "12e9359113ff", "db17bb9ff094", "ab55a0feb213",  # pragma: allowlist secret
+       "8f4d1d6833d6", "57b82abdb653")  # pragma: allowlist secret
 # fmt: on
 BYTES = dict(zip((problem.name for problem in PROBLEMS), SHA))
 
@@ -90,12 +93,14 @@ def test_the_key_is_the_cells_as_found_but_for_case_and_spaces():
 @each_problem
 def test_no_case_is_on_both_sides_of_a_split(problem):
     text = sample(problem)
-    keys = raw_key(text, problem.features).set_axis(range(1000, 3000))
+    keys, (table, _) = raw_key(text, problem.features), validate(text, problem.columns)
+    table = table.assign(**{GROUP: keys}).set_axis(range(1000, 3000))
     cases = text[list(problem.names)].apply(tuple, axis=1)
-    folds = list(grouped_folds(keys, 5, (4, 2)))
+    task, params = task_of(problem), TrainParams(folds=5, seeds=(4, 2))
+    folds = list(task.folds(table, params))
     assert [fold[:2] for fold in folds] == [(seed, fold) for seed in (4, 2) for fold in range(5)]
     for _, _, train, test in folds:
         assert not set(cases.iloc[train]) & set(cases.iloc[test]) and len(train) + len(test) == 2000
     assert folds[0][3].tolist() != folds[5][3].tolist()
-    again = next(grouped_folds(keys.reset_index(drop=True), 5, (4,)))
+    again = next(task.folds(table.reset_index(drop=True), params))
     assert again[3].tolist() == folds[0][3].tolist()

@@ -6,20 +6,25 @@ import os
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from problems import LAPTOPS, MADE, each_problem
+from problems import GAINS, LAPTOPS, LOANS, MADE, each_problem, explained, led_to
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from laptop_pricing.kit.data.preprocess import preprocess
 from laptop_pricing.kit.data.table import features
 from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling import bundle as room
 from laptop_pricing.kit.modeling.bundle import Neighbours, load_bundle, read_metadata, save_bundle
 from laptop_pricing.kit.modeling.evaluate import fit
-from laptop_pricing.kit.modeling.train import read_processed
+from laptop_pricing.kit.modeling.quote import quote_rows
+from laptop_pricing.kit.modeling.task import outputs
+from laptop_pricing.kit.modeling.train import read_processed, train
+from laptop_pricing.kit.problem import category
 
 FACTS = {
     name: {} for name in ("data_md5", "holdout", "metrics", "calibration", "distances", "slices")
@@ -40,7 +45,8 @@ class Constant(RegressorMixin, BaseEstimator):
 def saved(folder, project, model, problem=MADE):
     table, _ = read_processed(project)
     fitted = fit(model, problem, table)
-    save_bundle(folder, fitted, problem, Neighbours.of(problem, table), FACTS)
+    facts = FACTS | {"calibration": {"classes": list(problem.classes)} if problem.classes else {}}
+    save_bundle(folder, fitted, problem, Neighbours.of(problem, table), facts)
     return fitted, table
 
 
@@ -62,12 +68,12 @@ def test_a_bundle_comes_back_and_predicts_the_same_to_the_bit(problem, trained, 
     project = trained(problem)
     fitted, table = saved(tmp_path, project, project.model(), problem)
     bundle = load_bundle(tmp_path, problem)
-    expected = getattr(fitted, "best_estimator_", fitted).predict(features(problem.features, table))
+    best = getattr(fitted, "best_estimator_", fitted)
+    expected = outputs(best, features(problem.features, table), problem.classes)
     np.testing.assert_array_equal(bundle.predict(table), expected)
     assert bundle.sha256 == checksum(tmp_path / "model.json", "sha256")
-    base, effects, additive = bundle.explain(table)
-    whole = base + effects.sum(axis=1) if additive else base * effects.prod(axis=1)
-    np.testing.assert_allclose(whole, expected, rtol=1e-9)
+    found = bundle.explain(table)
+    np.testing.assert_allclose(led_to(found), explained(found, expected), rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +192,12 @@ def test_damaged_numbers_are_refused_in_one_line(folder, damage, said):
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_bundle_made_for_other_classes_is_refused(trained):
+    other = category("repaid", "", ("Yes", "No"), raw_name="Repaid?")
+    with pytest.raises(UserError, match="made for other classes; run dvc repro -f$"):
+        load_bundle(trained(LOANS).models, replace(LOANS, target=other))
+
+
 @pytest.mark.parametrize("damage, said", SKOPS.values(), ids=SKOPS)
 def test_a_damaged_skops_file_is_refused_in_one_line(
     skops_folder, damage, said, monkeypatch, tmp_path
@@ -210,3 +222,16 @@ def test_metadata_says_what_the_bundle_is(trained):
     assert metadata["params"]["model"]["alphas"] and metadata["params"]["train"]["folds"]
     assert set(metadata["files"]) == {"model.json", "cases.json"}
     assert metadata["holdout"] == {"rule": "v1", "percent": 20}
+
+
+def test_a_model_of_any_library_takes_a_case_of_which_nothing_is_known(new_project):
+    def build(problem, params):
+        return HistGradientBoostingRegressor(max_iter=5, random_state=0)
+
+    project = new_project(GAINS, build_model=build)
+    preprocess(project)
+    train(project)
+    bundle = load_bundle(project.models, GAINS)
+    row = {column.name: None if column.unknown else 4 for column in GAINS.features}
+    (quote,) = quote_rows(GAINS, bundle, [row])
+    assert quote.low < quote.prediction < quote.high

@@ -9,7 +9,6 @@ from sklearn.dummy import DummyRegressor
 from laptop_pricing.kit.data.table import GROUP
 from laptop_pricing.kit.modeling.bundle import Neighbours
 from laptop_pricing.kit.modeling.evaluate import (
-    COUNTED,
     against,
     baselines,
     cross_validate,
@@ -18,15 +17,15 @@ from laptop_pricing.kit.modeling.evaluate import (
     learning_curve,
     noise_floor,
     sampling_interval,
-    score,
     slices,
     summarise,
-    target_bands,
 )
 from laptop_pricing.kit.modeling.factor_ridge import FactorRidge
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.modeling.train import read_processed
 
 PARAMS = make_params(MADE, train={"folds": 3, "seeds": [0, 1]}).train
+TASK = task_of(MADE)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def validated(table):
 
 
 def test_score_by_hand():
-    found = score(MADE, [100, 200, 400], [110, 180, 400])
+    found = TASK.score(np.array([100, 200, 400]), np.array([110, 180, 400]))
     assert found["MAPE"] == pytest.approx((0.1 + 0.1 + 0) / 3)
     assert found["MAE"] == pytest.approx(10) and found["MSE"] == pytest.approx(500 / 3)
     spread = np.square(np.array([100, 200, 400]) - 700 / 3).sum()
@@ -57,8 +56,8 @@ def test_each_row_is_predicted_once_per_seed_and_the_figures_are_those_of_the_pr
         by_group = drawn["fold"].groupby(drawn["row"].map(table[GROUP])).nunique()
         assert (by_group == 1).all()
     one = predictions.query("seed == 1 and fold == 2")
-    line = folds.query("seed == 1 and fold == 2").iloc[0][list(COUNTED["relative"])].to_dict()
-    assert line == pytest.approx(score(MADE, one["actual"], one["predicted"]))
+    line = folds.query("seed == 1 and fold == 2").iloc[0][list(TASK.metrics)].to_dict()
+    assert line == pytest.approx(TASK.score(one["actual"], one["predicted"]))
     found = summarise(folds)
     assert found["R2"]["mean"] == pytest.approx(folds["R2"].mean())
     assert found["MAE"]["sd"] == pytest.approx(np.std(folds["MAE"]))
@@ -79,15 +78,17 @@ def test_what_is_predicted_is_what_a_model_without_that_fold_says(table, validat
 @each_problem
 def test_the_baselines_go_through_the_same_folds(problem, trained):
     table, _ = read_processed(trained(problem))
-    params = make_params(problem).train
+    params, task = make_params(problem).train, task_of(problem)
+    name, least = task.score_name, 0.5 if problem.classes else 0
     found = {
         name: cross_validate(model, problem, table, params)[0]
         for name, model in baselines(problem).items()
     }
-    assert found["median"]["R2"].max() <= 0 < found["ridge"]["R2"].mean()
-    line = against(problem, found["ridge"], found["median"], params)["R2"]
-    more = found["median"]["R2"] - found["ridge"]["R2"]
-    assert line["mean"] == found["median"]["R2"].mean() and line["more"] == more.mean()
+    trivial, plain = found[task.trivial], found[task.plain]
+    assert trivial[name].max() <= least < plain[name].mean()
+    line = against(problem, plain, trivial, params)[name]
+    more = trivial[name] - plain[name]
+    assert line["mean"] == trivial[name].mean() and line["more"] == more.mean()
     # Nadeau and Bengio: variance times (1 / n + test rows / training rows), Student's t.
     expected = 4.302653 * np.sqrt(more.var(ddof=1) * (1 / 3 + 1 / 2))
     assert line["margin"] == pytest.approx(expected, rel=1e-5)
@@ -114,7 +115,7 @@ def test_slices_and_bands_by_hand():
     assert found.loc["0 to 400", "rows"] == 1 and found.loc["400 to 800", "rows"] == 2
     assert found.loc["1,600 and more", "MAPE"] == pytest.approx(0.5)
     assert "800 to 1,600" not in found.index and large(found).empty
-    edges = target_bands(MADE, pd.Series([0, 399.9, 400, 1e9])).astype(str).tolist()
+    edges = TASK.bands(pd.Series([0, 399.9, 400, 1e9])).astype(str).tolist()
     assert edges == ["0 to 400", "0 to 400", "400 to 800", "1,600 and more"]
 
 
@@ -134,7 +135,7 @@ def test_the_sampling_interval_holds_the_pooled_figures_and_shrinks_with_more_gr
     first = validated[1].query("seed == 0")
     few = first[first["row"].isin(table.index[:80])]
     many, less = (sampling_interval(MADE, p, table[GROUP]) for p in (first, few))
-    pooled = score(MADE, first["actual"], first["predicted"])
+    pooled = TASK.score(first["actual"], first["predicted"])
     for name in ("R2", "MAPE"):
         assert many[name][0] < pooled[name] < many[name][1]
         assert np.ptp(many[name]) < np.ptp(less[name])

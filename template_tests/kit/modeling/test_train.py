@@ -1,4 +1,4 @@
-"""Training, quoting and promotion, on three problems and with other people's models."""
+"""Training, quoting and promotion, on all problems and with other people's models."""
 
 import json
 from dataclasses import replace
@@ -6,28 +6,45 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.image import imread
-from problems import DIABETES, LAPTOPS, MADE, each_problem, make_params
-from sklearn.ensemble import HistGradientBoostingRegressor
+from problems import DIABETES, GRADES, LAPTOPS, LOANS, MADE, each_number, each_problem, make_params
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
 
 from laptop_pricing.kit.data.preprocess import SUMMARY_FILE, TABLE_FILE, preprocess
 from laptop_pricing.kit.data.split import is_held_out
 from laptop_pricing.kit.data.table import GROUP, KEY, records
 from laptop_pricing.kit.errors import StepFailed, UserError
+from laptop_pricing.kit.files import render
 from laptop_pricing.kit.modeling.bundle import Neighbours, load_bundle, read_metadata
-from laptop_pricing.kit.modeling.evaluate import model_card, score
+from laptop_pricing.kit.modeling.evaluate import model_card
 from laptop_pricing.kit.modeling.gate import compare_on_holdout, criteria, objections
-from laptop_pricing.kit.modeling.predict import output_columns, predict_file
+from laptop_pricing.kit.modeling.predict import predict_file
 from laptop_pricing.kit.modeling.quote import error_at, quote_rows, weak_spots
+from laptop_pricing.kit.modeling.task import figure, task_of
 from laptop_pricing.kit.modeling.train import read_processed, rounded, train
 
-PLOTS = {
-    "predictions": "row,actual,predicted",
-    "intervals": "row,actual,predicted,third,low,high,inside",
-    "slices": "by,slice,rows,MAPE,MAE,ratio",
-    "learning_curve": "share,rows,R2,MAPE",
-    "factors": "name,lowest_5,lowest_25,median,highest_25,highest_5",
+PLOTS = {  # their columns, by task
+    "regression": {
+        "predictions": "row,actual,predicted",
+        "intervals": "row,actual,predicted,third,low,high,inside",
+    },
+    "classification": {
+        "predictions": "row,actual,predicted",
+        "calibration": "class,predicted,actual,rows",
+        "costs": "threshold,cost",
+    },
 }
+FACTORS = "name,lowest_5,lowest_25,median,highest_25,highest_5"
+MEASURED = {"regression": {"interval"}, "classification": {"sets", "classes", "confusion"}}
 
 
 @each_problem
@@ -35,21 +52,31 @@ def test_metrics_plots_and_card_of_a_trained_project(problem, trained):
     project = trained(problem)
     metrics = json.loads(project.metrics.read_text())
     assert metrics == rounded(metrics) == read_metadata(project.models)["metrics"]
-    assert set(metrics) >= {"cv", "sampling", "baselines", "interval", "holdout", "rows"}
-    assert set(metrics["baselines"]) == {"median", "ridge"}
-    for name, header in PLOTS.items():
-        if not problem.relative:
-            header = header.replace("MAPE,MAE,ratio", "MAE").replace("MAPE", "MAE")
+    task, common = task_of(problem), {"cv", "sampling", "baselines", "holdout", "rows"}
+    assert set(metrics) >= common | MEASURED[task.name] and set(metrics["cv"]) == {*task.metrics}
+    assert list(metrics["baselines"]) == [task.trivial, task.plain]
+    error = task.error_name
+    figures = {"MAPE": "MAPE,MAE,ratio", "MAE": "MAE", "log_loss": "log_loss,accuracy"}[error]
+    plots = PLOTS[task.name] | {
+        "slices": f"by,slice,rows,{figures}",
+        "learning_curve": f"share,rows,{task.score_name},{error}",
+        "factors": FACTORS,
+    }
+    if len(problem.classes) > 2:
+        plots["costs"] = "way,cost"
+    for name, header in plots.items():
         assert (project.plots / f"{name}.csv").read_text().partition("\n")[0] == header
         assert imread(project.figures / f"{name}.png").shape[:2] == (720, 960)
-    assert {path.stem for path in project.figures.iterdir()} == {*PLOTS}
+    assert {path.stem for path in project.figures.iterdir()} == {*plots}
+    shown = yaml.safe_load(render("plots.jinja", problem=problem, task=task))["plots"]
+    for path, axes in [item for plot in shown for item in plot.items()]:
+        assert {axes["x"], axes["y"]} <= {*pd.read_csv(project.root / path)}
 
     _, summary = read_processed(project)
     slices = pd.read_csv(project.plots / "slices.csv")
     card = model_card(problem, read_metadata(project.models), summary, slices, "c" * 40)
-    assert len(card) < 5_000 and problem.caveat in card and "plain Ridge" in card
-    name = problem.error_name
-    assert f"| {name} | {metrics['cv'][name]['mean']:.2f}" in card
+    assert len(card) < 5_000 and problem.caveat in card and task.plain_words[1] in card
+    assert f"| {error} | {figure(error, metrics['cv'][error]['mean'])}" in card
 
 
 @each_problem
@@ -59,8 +86,9 @@ def test_the_shipped_model_never_saw_the_hold_out_and_is_the_one_that_was_scored
     held_out = is_held_out(table[KEY])
     metrics, bundle = json.loads(project.metrics.read_text()), load_bundle(project.models, problem)
     assert metrics["rows"] == {"trained": int((~held_out).sum()), "held_out": int(held_out.sum())}
-    found = score(problem, table[held_out][problem.target.name], bundle.predict(table[held_out]))
-    assert rounded(found)["R2"] == metrics["holdout"]["R2"]
+    task = task_of(problem)
+    found = task.score(task.learned(table[held_out]), bundle.predict(table[held_out]))
+    assert found.keys() and rounded(found).items() <= metrics["holdout"].items()
     seen = Neighbours.of(problem, table[~held_out])
     assert bundle.neighbours.numbers == seen.numbers
     assert min(bundle.neighbours.distances(records(table[held_out], problem.names))) > 0
@@ -68,19 +96,33 @@ def test_the_shipped_model_never_saw_the_hold_out_and_is_the_one_that_was_scored
 
 def boosted(problem, params):
     """A swap of the model: five lines."""
+    if problem.classes:
+        return HistGradientBoostingClassifier(max_iter=30, random_state=0)
     rising = {c.name: 1 for c in problem.features if c.numeric and c.monotonic}
     return HistGradientBoostingRegressor(monotonic_cst=rising, max_iter=30, random_state=0)
 
 
 def xgboosted(problem, params):
-    from xgboost import XGBRegressor
+    from xgboost import XGBClassifier, XGBRegressor
 
-    return XGBRegressor(n_estimators=30, enable_categorical=True, random_state=0)
+    make = XGBClassifier if problem.classes else XGBRegressor
+    return make(n_estimators=30, enable_categorical=True, random_state=0)
 
 
-@pytest.mark.parametrize("problem", [LAPTOPS, MADE], ids=lambda problem: problem.name)
-@pytest.mark.parametrize("build_model", [boosted, xgboosted], ids=lambda f: f.__name__)
-def test_any_regressor_takes_the_place_of_the_ridge(
+def forest(problem, params):
+    encode = make_column_transformer((OrdinalEncoder(), ["school"]), remainder="passthrough")
+    return make_pipeline(encode, RandomForestClassifier(20, random_state=0))
+
+
+MODELS = [(p, model) for p in (LAPTOPS, MADE, LOANS, GRADES) for model in (boosted, xgboosted)]
+
+
+@pytest.mark.parametrize(
+    "problem, build_model",
+    [*MODELS, (GRADES, forest)],
+    ids=lambda value: getattr(value, "__name__", getattr(value, "name", "")),
+)
+def test_any_model_takes_the_place_of_the_ridge(
     problem, build_model, new_project, trained, tmp_path
 ):
     if build_model is xgboosted:
@@ -92,10 +134,11 @@ def test_any_regressor_takes_the_place_of_the_ridge(
     assert bundle.metadata["model_file"] == "model.skops"
     row, _ = problem.read_row(problem.example)
     (quote,) = quote_rows(problem, bundle, [row], margin=0.2)
-    assert quote.low < quote.prediction < quote.high and quote.offers
+    assert problem.classes or (quote.low < quote.prediction < quote.high and quote.offers)
     assert quote.base is quote.factors is None
     predictions, _ = predict_file(project, project.raw, tmp_path / "out.csv")
-    np.testing.assert_allclose(predictions.iloc[0, 0], bundle.predict(table.head(1))[0])
+    told = predictions.select_dtypes("number").to_numpy()[0, : len(problem.classes) or 1]
+    np.testing.assert_allclose(told, bundle.predict(table.head(1))[0])
     champion = load_bundle(trained(problem).models, problem)
     found = compare_on_holdout(problem, bundle, champion, table)
     assert found.low <= found.difference <= found.high
@@ -146,15 +189,27 @@ def test_a_param_that_the_model_refuses_or_misses_is_named(new_project, model, s
     assert said in str(error.value)
 
 
-def test_a_model_that_predicts_nothing_above_zero_is_refused(new_project):
-    from sklearn.dummy import DummyRegressor
+class Half(DummyClassifier):
+    """Its chances do not add up to 1."""
 
+    def predict_proba(self, X):
+        return super().predict_proba(X) / 2
+
+
+def test_a_model_that_predicts_nothing_above_zero_is_refused(new_project):
     def nothing(problem, params):
         return DummyRegressor(strategy="constant", constant=0)
 
     project = new_project(MADE, build_model=nothing)
     preprocess(project)
     with pytest.raises(StepFailed, match="a predicted rent is not above zero"):
+        train(project)
+
+
+def test_a_model_whose_chances_do_not_add_up_to_one_is_refused(new_project):
+    project = new_project(GRADES, build_model=lambda problem, params: Half())
+    preprocess(project)
+    with pytest.raises(StepFailed, match="chances of a row that do not add up to 1"):
         train(project)
 
 
@@ -264,7 +319,7 @@ def test_a_quote_says_what_is_weak(trained):
     assert [error_at(known, n) for n in range(5)] == [0.1, 0.1, 0.1, 0.3, 0.3]
 
 
-@each_problem
+@each_number
 def test_doubts_warn_and_the_typed_case_is_the_read_one(problem, trained):
     bundle = load_bundle(trained(problem).models, problem)
     row, failures = problem.read_row(problem.example)
@@ -279,7 +334,7 @@ def test_the_file_and_the_quotes_agree(trained, tmp_path):
     project = trained(MADE)
     _, warnings = predict_file(project, project.raw, tmp_path / "out.csv")
     found = pd.read_csv(tmp_path / "out.csv")
-    assert list(found)[-3:] == output_columns(MADE) and len(found) == 400
+    assert list(found)[-3:] == task_of(MADE).cell_names and len(found) == 400
     assert all("of 400 rows)" in text for text in warnings)
     bundle = load_bundle(project.models, MADE)
     names = {c.raw_name: c.name for c in MADE.features}
@@ -288,5 +343,5 @@ def test_the_file_and_the_quotes_agree(trained, tmp_path):
         row, failures = MADE.read_row({name: record[name] for name in MADE.names})
         assert failures == []
         (quote,) = quote_rows(MADE, bundle, [row])
-        told = [float(record[name]) for name in output_columns(MADE)]
+        told = [float(record[name]) for name in task_of(MADE).cell_names]
         assert told == pytest.approx([quote.prediction, quote.low, quote.high], abs=0.006)

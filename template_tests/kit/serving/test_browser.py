@@ -14,14 +14,15 @@ from problems import LAPTOPS
 from servers import free_port, running
 
 from laptop_pricing.kit.modeling.bundle import load_bundle
-from laptop_pricing.kit.modeling.predict import output_columns, predict_file
+from laptop_pricing.kit.modeling.predict import predict_file
+from laptop_pricing.kit.modeling.task import task_of
 
 pytestmark = pytest.mark.services
 
 KEY = "form-test"
 BIG = "[data-testid=stMetricValue]"
 EXAMPLE = dict(LAPTOPS.example)
-PREDICTION = output_columns(LAPTOPS)[0]
+PREDICTION = task_of(LAPTOPS).cell_names[0]
 
 
 @pytest.fixture(scope="module")

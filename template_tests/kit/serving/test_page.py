@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 import sys
 import threading
@@ -10,18 +11,20 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from problems import DIABETES, GAINS, LAPTOPS, MADE
+from problems import DIABETES, GAINS, GRADES, LAPTOPS, LOANS, MADE, each, each_class
+from pyarrow.ipc import open_stream
 from streamlit.testing.v1 import AppTest
 
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.predict import predict_file
 from laptop_pricing.kit.modeling.quote import quote_rows
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.serving import api, server
 
 PAGE = Path(api.__file__).with_name("page.py")
 KEY = "a key, with a ç"
 VARIABLE = "SOME_API_KEY"
-each_form = pytest.mark.parametrize("problem", [LAPTOPS, MADE], ids=lambda problem: problem.name)
+each_form = each(LAPTOPS, MADE)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +120,7 @@ def test_the_prediction_is_that_of_the_model(open_page, trained, problem, langua
     assert page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
 
 
-@pytest.mark.parametrize("problem", [DIABETES, GAINS], ids=lambda problem: problem.name)
+@each(DIABETES, GAINS)
 def test_numbers_without_usual_sizes_can_be_typed_and_nothing_is_offered(
     open_page, trained, problem
 ):
@@ -128,6 +131,29 @@ def test_numbers_without_usual_sizes_can_be_typed_and_nothing_is_offered(
     assert digits in (f"{found.prediction:.0f}", f"{found.prediction:.2f}".replace(".", ""))
     assert page.metric[0].value.endswith(problem.target.unit)  # no currency stands behind it
     assert not page.slider and "ferta" not in read(page)
+
+
+@each_class
+def test_a_class_is_shown_with_the_chance_of_each_its_set_and_its_reasons(
+    open_page, trained, problem
+):
+    page = open_page(problem)
+    page.radio(key="language").set_value("English").run()
+    fill_in(page, problem, problem.example)
+    found, shown = quote(trained, problem, problem.example), plain(read(page))
+    assert page.metric[0].value == found.prediction and not page.slider
+    named = " or ".join(f"**{name}**" for name in found.set)
+    only = f"Sure: only {named} fits" if found.set == [found.prediction] else f"Not sure: {named}"
+    assert f"{only} (90 % set)." in shown
+    assert f"{found.odds[0]} against {found.odds[1]} is {found.base:.3g} to 1." in shown
+    assert f": {found.distance}." in shown and f"{found.typical_error:.2f}" in shown
+    charts = page.get("arrow_vega_lite_chart") or page.get("vega_lite_chart")
+    (reasons,) = (open_stream(chart.proto.data.data).read_pandas() for chart in charts)
+    bars = [(bar.proto.text, bar.proto.value) for bar in page.get("progress")]
+    chances = found.chances.items()
+    assert bars == [(f"{n}: **{c:.1%}**", int(100 * c)) for n, c in chances]
+    strongest = max(found.factors.values(), key=lambda factor: abs(math.log(factor)))
+    assert reasons["text"][0] == f"× {strongest:.3g}"
 
 
 def test_what_is_not_known_need_not_be_said(open_page, trained):
@@ -187,7 +213,7 @@ def test_every_field_is_asked_for_once(open_page):
     assert sorted(keys) == sorted(f"field {name} Português" for name in LAPTOPS.names)
 
 
-@each_form
+@each(LAPTOPS, MADE, LOANS, GRADES)
 def test_a_file_is_predicted_but_for_its_bad_rows(open_page, trained, problem, tmp_path):
     good, page = io.StringIO(), open_page(problem)
     lines = csv.DictWriter(good, problem.example, lineterminator="\n")
@@ -201,8 +227,8 @@ def test_a_file_is_predicted_but_for_its_bad_rows(open_page, trained, problem, t
     page.run()
     assert not page.exception
     table, (first, *_) = page.dataframe[0].value, problem.example
-    for name in expected:
-        assert table[name].dropna().tolist() == expected[name].round(2).tolist()
+    for name, cells in expected.round(task_of(problem).decimals).items():
+        assert table[name].dropna().tolist() == cells.tolist()
     assert "Linha 3" in page.error[0].value and "no such value" in page.error[0].value
     assert "no such value" in table["error"][1] and table[first][1] == "no such value"
 

@@ -12,6 +12,7 @@ from laptop_pricing.course import EXAMPLE as COURSE
 from laptop_pricing.course import add_routes
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.quote import quote_rows
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.serving.api import MAX_BODY, MAX_ROWS, create_app
 
 KEY = "a key, with a ç"
@@ -51,13 +52,18 @@ def test_a_quote_is_that_of_the_model(client_of, bundle_of, problem, typed):
     cells = row if typed else dict(problem.example)
     answer = client_of(problem).post("/v1/quote", json=cells, params={"margin": 0.2, "risk": 0.1})
     (quote,) = quote_rows(problem, bundle, [row], 0.2, 0.1)
-    expected = {
+    if problem.classes:
+        own = {"chances": quote.chances, "set": quote.set, "odds": quote.odds}
+        assert sum(quote.chances.values()) == pytest.approx(1) and quote.odds
+        aim = quote.chances[quote.odds[0]] / quote.chances[quote.odds[1]]
+    else:
+        interval = {"coverage": 0.9, "low": quote.low, "high": quote.high}
+        own = {"unit": problem.target.unit, "interval": interval, "terms": quote.terms}
+        aim = quote.prediction
+    expected = own | {
         "prediction": quote.prediction,
-        "unit": problem.target.unit,
-        "interval": {"coverage": 0.9, "low": quote.low, "high": quote.high},
         "base": quote.base,
         "factors": quote.factors,
-        "terms": quote.terms,
         "warnings": quote.warnings,
         "distance": quote.distance,
         "typical_error": quote.typical_error,
@@ -70,10 +76,10 @@ def test_a_quote_is_that_of_the_model(client_of, bundle_of, problem, typed):
     }
     expected |= {"offers": [vars(offer) for offer in quote.offers]} if problem.bought else {}
     assert (answer.status_code, answer.json()) == (200, expected)
-    if problem.relative:
-        assert quote.base * math.prod(quote.factors.values()) == pytest.approx(quote.prediction)
+    if quote.factors:
+        assert quote.base * math.prod(quote.factors.values()) == pytest.approx(aim)
     else:
-        assert quote.base + math.fsum(quote.terms.values()) == pytest.approx(quote.prediction)
+        assert quote.base + math.fsum(quote.terms.values()) == pytest.approx(aim)
 
 
 @each_problem
@@ -83,7 +89,9 @@ def test_a_list_gets_a_list_in_its_order(client_of, problem):
     rows = [row | {sized.name: size} for size in (sized.low, sized.high)]
     alone = [client.post("/v1/quote", json=row).json() for row in rows]
     together = client.post("/v1/quotes", json=rows).json()
-    assert [a["prediction"] for a in together] == pytest.approx([a["prediction"] for a in alone])
+    for one, of_list in zip(alone, together, strict=True):
+        for part in ("prediction", "chances"):
+            assert of_list.get(part) == pytest.approx(one.get(part))
     assert together[0]["distance"] == alone[0]["distance"] and alone[0].get("offers") is None
 
 
@@ -232,6 +240,7 @@ def test_the_schema_has_what_a_form_needs(client_of, problem):
         assert said["default"] == column.default and said["allowed"] == list(column.allowed)
         assert (said["low"], said["high"]) == (column.low, column.high)
     assert found["target"]["name"] == problem.target.name and found["words"] == problem.words
+    assert found["task"] == task_of(problem).name
     assert client_of(problem).post("/v1/quote", json=found["example"]).status_code == 200
 
 
@@ -246,6 +255,10 @@ def test_the_documented_case_is_the_one_that_is_read(client_of, problem):
     case = found["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
     (example,) = case["examples"]
     assert client_of(problem).post("/v1/quote", json=example).status_code == 200
+    content = operation["responses"]["200"]["content"]["application/json"]
+    answer = found["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+    own = {"chances", "set", "odds"} if problem.classes else {"interval", "unit", "terms"}
+    assert own | {"prediction", "base", "factors", "model"} <= answer["properties"].keys()
     assert case["required"] == [c.name for c in problem.features if not c.optional]
     assert case["additionalProperties"] is False and list(case["properties"]) == [*problem.names]
     for column in problem.features:

@@ -20,7 +20,8 @@ from laptop_pricing.course import EXAMPLE as COURSE
 from laptop_pricing.course import add_routes
 from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.modeling.bundle import load_bundle
-from laptop_pricing.kit.modeling.predict import output_columns, predict_file
+from laptop_pricing.kit.modeling.predict import predict_file
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.serving.server import build_app, make_handler, open_port
 
 KEY = "hunter2"
@@ -221,6 +222,6 @@ def test_defect_1_one_case_has_one_prediction_everywhere(project, handler, expec
     predictions, _ = predict_file(project, tmp_path / "in.csv", tmp_path / "out.csv")
     api = TestClient(build_app(LAPTOPS, project.models), headers={"X-API-Key": KEY})
     event = gateway_2("/v1/quote", json.dumps(EXAMPLE))
-    assert predictions[output_columns(LAPTOPS)[0]].item() == expected
+    assert predictions[task_of(LAPTOPS).cell_names[0]].item() == expected
     assert api.post("/v1/quote", json=EXAMPLE).json()["prediction"] == expected
     assert json.loads(handler(event, None)["body"])["prediction"] == expected

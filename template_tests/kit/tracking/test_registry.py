@@ -19,7 +19,7 @@ from laptop_pricing.kit.data.table import KEY
 from laptop_pricing.kit.errors import StepFailed, UserError
 from laptop_pricing.kit.files import checksum
 from laptop_pricing.kit.modeling.bundle import load_bundle
-from laptop_pricing.kit.modeling.evaluate import score
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.modeling.train import read_processed, train
 from laptop_pricing.kit.project import Project
 from laptop_pricing.kit.tracking.registry import (
@@ -195,7 +195,7 @@ def test_a_better_model_takes_over_and_says_by_how_much(team):
     table = read_processed(team.good)[0]
     rows = table[is_held_out(table[KEY])]
     for project, said in ((team.good, "candidate"), (team.poor, "champion")):
-        expected = score(MADE, rows["rent"], load_bundle(project.models).predict(rows))
+        expected = task_of(MADE).score(rows["rent"], load_bundle(project.models).predict(rows))
         assert getattr(found.comparison, said) == pytest.approx(expected)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from environments import ROOT
-from problems import MADE, PROBLEMS, make_project
+from problems import DIABETES, GRADES, LAPTOPS, MADE, make_project
 from servers import free_port
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -127,12 +127,12 @@ PARAMS = (
     {"model.alphas": "[2, 8]", "model.inner_folds": "2"},
     {"model.alpha": "8"},
     {"model.alpha": "2"},
+    {"model.alpha": "2"},
 )
+TRACKED = list(zip((LAPTOPS, DIABETES, MADE, GRADES), PARAMS))
 
 
-@pytest.mark.parametrize(
-    "problem, expected", list(zip(PROBLEMS, PARAMS)), ids=("laptops", "ill", "made")
-)
+@pytest.mark.parametrize("problem, expected", TRACKED, ids=("laptops", "ill", "made", "grades"))
 def test_the_run_holds_params_plots_bundle_and_a_copy_for_mlflow_and_no_pickle(
     trained, tmp_path, problem, expected
 ):
@@ -140,7 +140,7 @@ def test_the_run_holds_params_plots_bundle_and_a_copy_for_mlflow_and_no_pickle(
 
     project = copy_of(trained(problem), tmp_path / "project")
     run, metadata = run_of(project, track(project)), read_metadata(project.models)
-    facts = {"data_md5": metadata["data_md5"], "holdout_rule": "v1", "model": "FactorRidge"}
+    facts = {"data_md5": metadata["data_md5"], "holdout_rule": "v1", "model": metadata["model"]}
     facts |= {"train.folds": "3", "train.seeds": "[0]"}
     facts |= {name: str(value) for name, value in metadata["chosen"].items()}
     assert ("alpha" in facts) == ("model.alphas" in expected)

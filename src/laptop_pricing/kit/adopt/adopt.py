@@ -7,22 +7,24 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import pandas as pd
 
 from ..data.source import Source, open_source
 from ..data.table import GROUP, KEY, records, validate
 from ..errors import UserError
-from ..files import atomic_path, short, write_text
+from ..files import atomic_path, render, short, write_text
+from ..modeling.task import task_of
 from ..modeling.train import MIN_GROUPS
 from ..problem import Column, Problem, says_nothing
 from ..process import git, run_dvc
 from ..project import PARAMS_FILE, Project
 from . import choose
-from .leaks import find_leaks
+from .leaks import find_class_leaks, find_leaks
 from .look import Finding, look
 from .survey import survey
+from .target import Ask, as_target
 from .words import pages
 from .write import Choices, files
 
@@ -41,7 +43,7 @@ class Decision(NamedTuple):
     notes: list[str]
     tried: list[choose.Choice]  # the models, the simplest first
     taken: choose.Choice
-    median: float  # the mean absolute error of the median, on the same rows
+    trivial: float  # the error of the model that knows no feature, on the same rows
     texts: dict[str, str]  # of problem.py, params.yaml and maybe model.py
 
 
@@ -52,11 +54,14 @@ def decide(
     target: str,
     item: str = "",
     items: str = "",
+    classes: Optional[bool] = None,
     say: Callable[[str], None] = print,
+    ask: Ask = lambda question, likely: likely,
 ) -> Decision:
     """Look at a table, and decide what makes it the project `name`'s in the folder `root`.
 
-    A UserError says what is wrong with the table. Nothing is written.
+    `classes` says whether the target is classes or numbers, where that is not to be found out. A
+    UserError says what is wrong with the table. Nothing is written.
     """
     say(f"Looking at {short(source)}")
     opened = open_source(source)
@@ -67,7 +72,9 @@ def decide(
     if aim.blank:
         notes.append(f"{aim.blank} rows have no {target}: they will be set aside")
     findings = look(tallies, _RESERVED, target)
-    _check_target(source, findings, target, aim.known)
+    place = next(i for i, finding in enumerate(findings) if finding.raw_name == target)
+    findings[place], note = as_target(source, findings[place], aim, classes, ask)
+    notes += [note] if note else []
     sample = sample[~sample[target].map(says_nothing)]
     findings = _with_leaks(source, sample, findings, target)
     problem = _problem(name, source, findings, item, items)
@@ -78,11 +85,12 @@ def decide(
     problem = choose.with_choices(problem, table)
     problem = replace(problem, example=_example(problem, table))
     say("Trying models")
-    tried, median = choose.compare(problem, table)
+    tried, trivial = choose.compare(problem, table)
     taken = choose.take(tried)
-    choices = Choices(_relative(root, source), taken, table[problem.target.name], aim.known)
+    target_values = task_of(problem).learned(table)
+    choices = Choices(_relative(root, source), taken, target_values, trivial, aim.known)
     texts = files(problem, findings, choices)
-    return Decision(source, opened, problem, findings, notes, tried, taken, median, texts)
+    return Decision(source, opened, problem, findings, notes, tried, taken, trivial, texts)
 
 
 def adopt(
@@ -97,6 +105,11 @@ def adopt(
     folders = {PARAMS_FILE: project.root}
     texts = {folders.get(name, half) / name: text for name, text in decision.texts.items()}
     texts |= pages(project.root, project.problem, problem)
+    pipeline = project.root / "dvc.yaml"
+    before = pipeline.read_text(encoding="utf-8")
+    plots = render("plots.jinja", problem=problem, task=task_of(problem))
+    after = before.partition("\nplots:\n")[0] + "\n" + plots
+    texts |= {pipeline: after} if after != before else {}
     _check_held(project, decision.source, list(texts))
     if not dry_run:
         raw = project.root / "data" / "raw" / problem.raw_file
@@ -148,30 +161,17 @@ def _find(source: Path, names: Sequence[str], target: str) -> str:
     return folded[wanted]
 
 
-def _check_target(source: Path, findings: Sequence[Finding], target: str, known: int) -> None:
-    """Whether it is a number, in enough rows."""
-    (aim,) = (finding for finding in findings if finding.raw_name == target)
-    if aim.column is None or not aim.column.numeric:
-        kind = aim.why if aim.column is None else f"a column of kind {aim.kind}"
-        raise UserError(f"{source}: {target}", f"found {kind}; expected numbers to predict")
-    if known < MIN_GROUPS:
-        raise UserError(source, f"found {known} rows with {target}; expected {MIN_GROUPS} or more")
-
-
 def _with_leaks(
     source: Path, sample: pd.DataFrame, findings: Sequence[Finding], target: str
 ) -> list[Finding]:
-    """The findings, with the target and what gives it away called so."""
+    """The findings, with what gives the target away called so."""
     numbers = {f.raw_name: _floats(sample[f.raw_name], f.column) for f in findings if f.column}
-    leaks = find_leaks(pd.DataFrame(numbers), numbers.pop(target))
+    aim = next(finding.column for finding in findings if finding.decision == "target")
+    find = find_leaks if aim and aim.numeric else find_class_leaks
+    leaks = find(pd.DataFrame(numbers).drop(columns=target), numbers[target])
     decided = []
     for finding in findings:
-        column = finding.column
-        if finding.raw_name == target and column:
-            bare = replace(column, levels=(), unknown=False, monotonic=True)
-            why = finding.why.partition(";")[0]  # of blanks a note tells: these rows are set aside
-            finding = finding._replace(decision="target", column=bare, why=why)
-        elif reason := leaks.get(finding.raw_name):
+        if reason := leaks.get(finding.raw_name):
             check = "take it in if it is known when a prediction is asked for"
             finding = finding._replace(decision="late", why=reason, check=check)
         decided.append(finding)
@@ -233,7 +233,7 @@ def _typed(source: Path, problem: Problem, sample: pd.DataFrame) -> pd.DataFrame
 def _example(problem: Problem, table: pd.DataFrame) -> dict[str, str]:
     """The case whose target is nearest to the median, among those without a blank cell."""
     complete = table.dropna(subset=list(problem.names))
-    target = (complete if len(complete) else table)[problem.target.name]
+    target = task_of(problem).learned(complete if len(complete) else table)
     (row,) = records(table.loc[[(target - target.median()).abs().idxmin()]], problem.names)
     columns = {column.name: column for column in problem.features}
     return {n: columns[n].spell(v) for n, v in row.items() if v is not None}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ..files import render
-from ..modeling.evaluate import errors
+from ..modeling.task import task_of
 from ..problem import Column, Problem
 from .choose import ALPHAS, Choice, links, weights
 from .look import Finding
@@ -21,7 +21,8 @@ class Choices(NamedTuple):
 
     source: str  # for params.yaml
     model: Choice
-    target: pd.Series  # its values
+    target: pd.Series  # its values, as a model learns them
+    trivial: float  # the error of the model that knows no feature
     rows: int
 
 
@@ -48,17 +49,23 @@ def files(problem: Problem, findings: Sequence[Finding], choices: Choices) -> di
     code, mode = render("problem.jinja", **told), black.Mode(line_length=_WIDTH)
     found = {"problem.py": black.format_str(code, mode=mode)}
     found["params.yaml"] = render("params.jinja", **_params(problem, choices))
-    if choices.model.crossed is None:
-        loss = "gamma" if problem.relative else "squared_error"
-        found["model.py"] = render("boosted.jinja", loss=loss)
+    task, boosted = task_of(problem).name, choices.model.crossed is None
+    loss = "gamma" if problem.relative else "squared_error"
+    if boosted or task == "classification":
+        found["model.py"] = render("model.jinja", task=task, boosted=boosted, loss=loss)
     return found
 
 
 def _params(problem: Problem, choices: Choices) -> Mapping[str, Any]:
-    median = float(choices.target.median())
+    task, median = task_of(problem), float(choices.target.median())
     middle = abs(median) or float(choices.target.std())
-    promised = float(errors(problem, choices.target, median).mean())
-    repeated = 5 if choices.rows <= 2_000 else 2 if choices.rows <= 10_000 else 1
+    promised = choices.trivial
+    if not problem.classes:  # the error that counts may be another than that of the choice
+        promised = float(task.errors(choices.target, median).mean())
+    cells = choices.rows * len(problem.features) * len(problem.classes)  # of numbers none
+    few = choices.rows <= 2_000 and cells <= 200_000
+    repeated = 5 if few else 2 if choices.rows <= 10_000 else 1
+    repeated = 1 if cells > 500_000 else repeated
     return {
         "name": problem.name,
         "source": choices.source,
@@ -69,7 +76,8 @@ def _params(problem: Problem, choices: Choices) -> Mapping[str, Any]:
         "links": links(problem),
         "weights": weights(problem),
         "seeds": range(repeated),
-        "error_name": problem.error_name,
+        "task": task,
+        "classes": problem.classes,
         "promised": promised,
         "tolerance": 0.05 * promised,
     }

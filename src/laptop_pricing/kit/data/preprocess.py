@@ -20,7 +20,10 @@ def preprocess(project: Project) -> dict[str, Any]:
     """Set bad rows aside, remove exact duplicates, count doubtful rows; gives the summary."""
     problem, params, folder = project.problem, project.params.preprocess, project.processed
     text = read_dataset(project.raw, problem, params.median_target)
-    labelled = ~text[problem.target.name].map(says_nothing)
+    target = problem.target
+    labelled = text[target.name].map(
+        lambda cell: target.parse(cell) is not None or not says_nothing(cell)
+    )
     text, read = text[labelled], len(text)
     table, failures = validate(text, problem.columns, problem.rules)
     # Quoted throughout, since Python's versions differ in which cells they quote by themselves.

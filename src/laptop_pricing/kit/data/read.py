@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pandas as pd
 from pyarrow import ArrowException
@@ -15,8 +15,13 @@ from .source import open_source, read_csv, reason
 _FORMULA = re.compile(r"(?![+-]\d*([.,]?\d+(e[+-]?\d+)?)?\Z)[=+@\t\r\n＝＋－＠-]", re.IGNORECASE)
 
 
-def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float]) -> pd.DataFrame:
-    """The raw dataset as text, under clean names; a file in another unit is told by its median."""
+def read_dataset(
+    path: Path, problem: Problem, median_target: Optional[tuple[float, float]]
+) -> pd.DataFrame:
+    """The raw dataset as text, under clean names; numbers in another unit are told by their median.
+
+    Without `median_target` no median is looked at.
+    """
     text, target = read_csv(path), problem.target
     names = {column.raw_name: column.name for column in problem.columns}
     if missing := [name for name in names if name not in text]:
@@ -28,10 +33,15 @@ def read_dataset(path: Path, problem: Problem, median_target: tuple[float, float
         raise UserError(path, "a header without rows; expected the dataset")
     text = text[[*names]].set_axis([*names.values()], axis=1)
     values = {cell: target.parse(cell) for cell in text[target.name].unique()}
-    numbers = text[target.name].map(values).dropna().astype(float)
-    if numbers.empty:
+    known = text[target.name].map(values).dropna()
+    if known.empty:
         raise UserError(path, f"no readable {target.name}; expected {target.rule}")
-    median, (low, high) = numbers.median(), median_target
+    if median_target is None:
+        return text
+    if not target.numeric:
+        found = f"is for numbers; {target.name} is a {target.kind}"
+        raise UserError("params.yaml: preprocess.median_target", found, "take it out")
+    median, (low, high) = known.astype(float).median(), median_target
     if not low <= median <= high:
         found = f"median {target.name} {median:,.6g}; expected {low:,g} to {high:,g} {target.unit}"
         remedy = "convert it, or change preprocess.median_target if it is right"

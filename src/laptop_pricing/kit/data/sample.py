@@ -77,12 +77,12 @@ def _values(column: Column) -> list[Value]:
 def _targets(draw: Draw, problem: Problem, table: pd.DataFrame) -> np.ndarray:
     """An effect for each value of each feature, in thousandths, and 10 % noise.
 
-    The product of all, or for absolute errors the sum.
+    The product of all, or for absolute errors the sum; classes part the sum, by equally many rows.
     """
     truth: Draw = partial(np.random.RandomState(SEED).randint, 0, dtype=np.int64)  # for all seeds
     target = problem.target
     low = max(target.low, target.high / 1000) if problem.relative else target.low
-    span, count = target.high - low, len(problem.features)
+    span, count = target.high - low or 1, len(problem.features)
     width = int(1000 * (target.high / low) ** (1 / count)) - 1000 if problem.relative else 1000
     product = np.full(len(table), 1_000_000, dtype=np.int64)
     total = np.zeros(len(table), dtype=np.int64)
@@ -96,10 +96,14 @@ def _targets(draw: Draw, problem: Problem, table: pd.DataFrame) -> np.ndarray:
         here = here.to_numpy(np.int64)
         product, total = product * here // 1000, total + here - 1000
     noise = draw(161, (4, len(table))).sum(axis=0)
+    sums = total // count + (noise - 320) // 2
+    if problem.classes:
+        values, ranks = _values(target), np.argsort(np.argsort(sums, kind="stable"))
+        return np.array(values, object)[ranks * len(values) // len(ranks)]
     decimals = max(0, 2 - math.floor(math.log10(low if problem.relative else span)))
     if problem.relative:
         exact = low * (product * (680 + noise) // 1000) / 1_000_000
     else:
-        exact = low + span * (total // count + (noise - 320) // 2) / 1000
+        exact = low + span * sums / 1000
     rounded = np.clip(exact.round(decimals), target.low, target.high)
     return rounded.astype(np.int64 if target.kind == "integer" else float)

@@ -1,13 +1,15 @@
 """Which rows are held out, and which rows a fold may see: no copy on the other side."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedKFold
 
 from ..problem import Column, says_nothing
+from .table import GROUP
 
 HOLDOUT_RULE = "v1"  # Frozen. Another rule is another name: results under both do not compare.
 HOLDOUT_PERCENT = 20
@@ -33,11 +35,32 @@ def is_held_out(keys: pd.Series) -> pd.Series:
     return pd.Series(held_out, keys.index, dtype=bool)
 
 
+class StratifiedGroups(StratifiedKFold):
+    """``StratifiedKFold`` of groups, each by the class of its first row.
+
+    ``StratifiedGroupKFold`` takes half a millisecond per group: 45 s for 100,000 rows, per split.
+    """
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+        for _, test in super().split(first, np.asarray(y)[first]):
+            held = np.isin(group, test)
+            yield np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def grouped_folds(
-    groups: pd.Series, folds: int, seeds: Sequence[int]
+    make: Callable[..., Any],
+    table: pd.DataFrame,
+    folds: int,
+    seeds: Sequence[int],
+    target: Optional[pd.Series] = None,
 ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
-    """Seed, fold, positions of training and of test rows; no group is on both sides."""
+    """Seed, fold, positions of training and of test rows; no group is on both sides.
+
+    `make` is a splitter of scikit-learn that keeps groups together; it may look at the `target`.
+    """
+    groups, rows = table[GROUP], np.zeros(len(table))
     for seed in seeds:
-        splitter = GroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        for fold, (train, test) in enumerate(splitter.split(np.zeros(len(groups)), groups=groups)):
+        splitter = make(n_splits=folds, shuffle=True, random_state=seed)
+        for fold, (train, test) in enumerate(splitter.split(rows, target, groups)):
             yield seed, fold, train, test

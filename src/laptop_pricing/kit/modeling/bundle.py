@@ -20,7 +20,8 @@ import numpy as np
 from ..errors import UserError
 from ..files import checksum, write_bytes, write_json
 from ..problem import Column, Problem
-from .factors import Explanation, Factors
+from .factors import ClassFactors, Explanation, Factors, read_numbers
+from .task import outputs
 
 NUMBERS_FILE, SKOPS_FILE = "model.json", "model.skops"
 CASES_FILE = "cases.json"
@@ -31,6 +32,7 @@ MOST_CASES = 10_000  # that are kept
 REQUIRED = {"format", "files", "model_file", "columns", "versions", "data_md5", "holdout"}
 REQUIRED |= {"metrics", "calibration", "distances", "slices"}
 VERSIONED = ("numpy", "pandas", "scikit-learn", "skops")
+_NUMBERS = (Factors, ClassFactors)
 _REMEDY = "run dvc repro -f"
 _BROKEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -38,11 +40,13 @@ _BROKEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError
 TRUSTED_TYPES = (
     "functools.partial",
     "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
     "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
     "xgboost.sklearn.XGBRegressor",
 )
 
@@ -97,13 +101,18 @@ class Bundle:
     neighbours: Neighbours
 
     @property
+    def classes(self) -> Sequence[str]:
+        """The classes of a classification."""
+        return self.metadata["calibration"].get("classes", ())
+
+    @property
     def sha256(self) -> str:
         """Of the model's file."""
         return self.metadata["files"][self.metadata["model_file"]]
 
     def predict(self, table: Any) -> np.ndarray:
-        """The predictions for a table that has the features by name: shape (n_rows,)."""
-        return np.asarray(self.model.predict(self._features(table)), dtype=float)
+        """What the model gives for a table that has the features by name: see ``task.py``."""
+        return outputs(self.model, self._features(table), self.classes)
 
     def explain(self, table: Any) -> Optional[Explanation]:
         """What the predictions for a table are made of; None where the model does not say."""
@@ -114,7 +123,7 @@ class Bundle:
         self, rows: Sequence[Mapping[str, Any]]
     ) -> tuple[np.ndarray, Optional[Explanation]]:
         """Predictions for a few cases and their reasons, quickly where the model is numbers."""
-        if isinstance(self.model, Factors):
+        if isinstance(self.model, _NUMBERS):
             return self.model.predict_rows(rows)
         import pandas as pd
 
@@ -122,13 +131,15 @@ class Bundle:
         return self.predict(table), self.explain(table)
 
     def _features(self, table: Any) -> Any:
-        if isinstance(self.model, Factors):  # which knows NaN, and not pandas's own NA
+        if isinstance(self.model, _NUMBERS):  # which knows NaN, and not pandas's own NA
             flags = [name for name in table if str(table[name].dtype) == "boolean"]
             return table.astype(dict.fromkeys(flags, "float64")) if flags else table
         from ..data.table import features
 
         columns = [Column(n, kind, "", allowed=a) for n, kind, a in self.metadata["columns"]]
-        return features(columns, table)
+        others = [c.name for c in columns if c.kind != "category"]
+        unknown = [name for name in others if table[name].dtype == object]  # None in every row
+        return features(columns, table.astype(dict.fromkeys(unknown, "float64")))
 
 
 def save_bundle(
@@ -170,11 +181,13 @@ def load_bundle(
     metadata = read_metadata(folder)
     if problem and metadata["columns"] != _columns(problem):
         raise UserError(folder / METADATA_FILE, "made for other columns", _REMEDY)
+    if problem and tuple(metadata["calibration"].get("classes", ())) != problem.classes:
+        raise UserError(folder / METADATA_FILE, "made for other classes", _REMEDY)
     name = metadata["model_file"]
     contents = {file: _checked(folder / file, metadata["files"]) for file in (name, CASES_FILE)}
     try:
         if name == NUMBERS_FILE:
-            model: Any = Factors(json.loads(contents[name]))
+            model: Any = read_numbers(json.loads(contents[name]))
         else:
             model = _load_skops(folder / name, contents[name], metadata["versions"], trusted)
         return Bundle(model, metadata, Neighbours(json.loads(contents[CASES_FILE])))

@@ -1,66 +1,46 @@
-"""How good a model is: R2 and its errors, by nested, grouped cross-validation.
+"""How good a model is, by nested, grouped cross-validation.
 
 Every choice is made inside the training part of a fold, and no group of equal rows is on both
 sides of one: G. C. Cawley and N. L. C. Talbot, "On over-fitting in model selection and subsequent
 selection bias in performance evaluation", JMLR 11, 2010.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
-from sklearn import metrics
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.dummy import DummyRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import Ridge
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ..data.split import grouped_folds
 from ..data.table import GROUP, features, records
 from ..files import render
 from ..params import TrainParams
 from ..problem import Problem
 from .bundle import Neighbours
+from .task import figure, outputs, task_of
 
-METRICS = {
-    "R2": metrics.r2_score,
-    "MAPE": metrics.mean_absolute_percentage_error,
-    "MAE": metrics.mean_absolute_error,
-    "MSE": metrics.mean_squared_error,
-    "RMSE": metrics.root_mean_squared_error,
-}
-COUNTED = {"relative": ("R2", "MAPE", "MAE", "MSE"), "absolute": ("R2", "MAE", "RMSE")}
 MIN_SLICE_ROWS = 30
 LEARNING_SHARES = (0.125, 0.25, 0.5)
 DRAWS = 2000
 
 
-def score(problem: Problem, actual: Any, predicted: Any) -> dict[str, float]:
-    """The metrics that count for the problem: MAPE is a fraction, MAE in the target's unit."""
-    return {name: float(METRICS[name](actual, predicted)) for name in COUNTED[problem.errors]}
-
-
-def errors(problem: Problem, actual: Any, predicted: Any) -> Any:
-    """The error of each prediction: a share of the actual value, or in the target's unit."""
-    error = abs(predicted - actual)
-    return error / actual if problem.relative else error
-
-
 def fit(model: Any, problem: Problem, table: pd.DataFrame) -> Any:
     """A copy of the model, fitted on a processed table; a search by folds gets the groups."""
     told = {"groups": table[GROUP]} if isinstance(model, BaseSearchCV) else {}
-    return clone(model).fit(features(problem.features, table), table[problem.target.name], **told)
+    target = task_of(problem).learned(table)
+    return clone(model).fit(features(problem.features, table), target, **told)
 
 
 def baselines(problem: Problem) -> dict[str, Any]:
-    """The models beside which every model is measured: the median, and a plain Ridge."""
+    """The models beside which every model is measured: one knows no feature, the other is plain."""
     words = [
         [*c.allowed, *([np.nan] if c.unknown else [])]
         for c in problem.features
@@ -75,7 +55,9 @@ def baselines(problem: Problem) -> dict[str, Any]:
         (make_pipeline(fill, StandardScaler()), make_column_selector(dtype_include="number")),
         remainder="passthrough",
     )
-    return {"median": DummyRegressor(strategy="median"), "ridge": make_pipeline(encode, Ridge())}
+    task = task_of(problem)
+    trivial, plain = task.plain_models()
+    return {task.trivial: trivial, task.plain: make_pipeline(encode, plain)}
 
 
 @threadpool_limits.wrap(limits=1)  # more threads would wait for each other on tables of this size
@@ -98,24 +80,30 @@ def cross_validate(
     predictions
         One line per seed and row: ``row``, ``seed``, ``fold``, ``actual``, ``predicted`` by a model
         that saw no row of that group, and ``distance``: in how many fields the nearest row that it
-        saw differs.
+        saw differs. Of classes, actual is the place of one, predicted that of the likeliest, and
+        ``chance_of_...`` the chance of each.
     """
-    folds, parts = [], []
-    splits = list(grouped_folds(table[GROUP], params.folds, params.seeds))
+    folds, parts, task = [], [], task_of(problem)
+    splits = list(task.folds(table, params))
     progress = tqdm(splits, f"Cross-validating {name}".strip(), disable=None, leave=False)
     for seed, fold, train, test in progress:
         seen, unseen = table.iloc[train], table.iloc[test]
         if shared := set(seen[GROUP]) & set(unseen[GROUP]):
             raise ValueError(f"{len(shared)} groups on both sides of fold {fold}")
         if share < 1:
-            groups = np.random.default_rng(seed).permutation(seen[GROUP].unique())
-            seen = seen[seen[GROUP].isin(groups[: max(2, round(share * len(groups)))])]
-        predicted = fit(model, problem, seen).predict(features(problem.features, unseen))
+            random = np.random.default_rng(seed)
+            kept = [
+                random.permutation(groups)[: max(2, round(share * len(groups)))]
+                for groups in task.strata(seen)
+            ]
+            seen = seen[seen[GROUP].isin(np.concatenate(kept))]
+        cases = features(problem.features, unseen)
+        found = outputs(fit(model, problem, seen), cases, problem.classes)
         place = {"seed": seed, "fold": fold}
-        actual = unseen[problem.target.name].to_numpy()
-        folds.append(place | {"rows": len(seen)} | score(problem, actual, predicted))
+        actual = task.learned(unseen).to_numpy()
+        folds.append(place | {"rows": len(seen)} | task.score(actual, found))
         distance = Neighbours.of(problem, seen).distances(records(unseen, problem.names))
-        said = {"actual": actual, "predicted": predicted, "distance": distance}
+        said = {"actual": actual} | task.columns(found) | {"distance": distance}
         parts.append(pd.DataFrame({"row": unseen.index} | place | said))
     predictions = pd.concat(parts).sort_values(["seed", "row"], ignore_index=True)
     return pd.DataFrame(folds), predictions
@@ -128,11 +116,11 @@ def learning_curve(
 
     Gives lines as the `folds` of :func:`cross_validate`, which are the last point, with ``share``.
     """
-    first = params.model_copy(update={"seeds": params.seeds[:1]})
-    parts = [
-        cross_validate(model, problem, table, first, "parts", share)[0].assign(share=share)
-        for share in LEARNING_SHARES
-    ]
+    first, parts = params.model_copy(update={"seeds": params.seeds[:1]}), []
+    for share in LEARNING_SHARES:
+        with suppress(ValueError):  # the model may need more rows than a small part has
+            part, _ = cross_validate(model, problem, table, first, "parts", share)
+            parts.append(part.assign(share=share))
     whole = folds[folds["seed"] == params.seeds[0]].assign(share=1.0)
     return pd.concat([*parts, whole], ignore_index=True)
 
@@ -141,22 +129,22 @@ def summarise(folds: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Mean and standard deviation of each metric over the folds."""
     return {
         name: {"mean": float(folds[name].mean()), "sd": float(folds[name].std(ddof=0))}
-        for name in METRICS
-        if name in folds
+        for name in folds
+        if name not in ("seed", "fold", "rows")
     }
 
 
 def against(
     problem: Problem, folds: pd.DataFrame, others: pd.DataFrame, params: TrainParams
 ) -> dict[str, dict[str, float]]:
-    """How much higher R2 and the mean error of another model are, over the same folds.
+    """How much higher score and mean error of another model are, over the same folds.
 
     Gives ``mean``, and for the difference to `folds` ``more`` and ``margin``: half of its 95 %
     interval, by the corrected resampled t-test of C. Nadeau and Y. Bengio, "Inference for the
     generalization error", Machine Learning 52, 2003.
     """
-    lines = {}
-    for name in ("R2", problem.error_name):
+    lines, task = {}, task_of(problem)
+    for name in (task.score_name, task.error_name):
         more = others[name] - folds[name]
         variance = more.var(ddof=1) * (1 / len(more) + 1 / (params.folds - 1))
         margin = student.ppf(0.975, len(more) - 1) * np.sqrt(variance)
@@ -178,23 +166,11 @@ def bootstrap(sums: np.ndarray) -> np.ndarray:
 def sampling_interval(
     problem: Problem, predictions: pd.DataFrame, groups: pd.Series
 ) -> dict[str, list[float]]:
-    """The 95 % intervals of the first seed's pooled R2 and error if other rows had been drawn."""
-    first = predictions[predictions["seed"] == predictions["seed"].min()]
-    actual, predicted = first["actual"], first["predicted"]
-    terms = {"n": 1.0, "y": actual, "yy": actual**2, "ee": (predicted - actual) ** 2}
-    terms["error"] = errors(problem, actual, predicted)
-    sums = pd.DataFrame(terms).groupby(first["row"].map(groups)).sum().to_numpy()
-    n, y, yy, ee, error = bootstrap(sums)
-    draws = {"R2": 1 - ee / (yy - y**2 / n), problem.error_name: error / n}
+    """The 95 % intervals of pooled metrics of the first seed if other rows had been drawn."""
+    task, first = task_of(problem), predictions[predictions["seed"] == predictions["seed"].min()]
+    terms = pd.DataFrame(task.sums(first["actual"], task.outputs_in(first)), first.index)
+    draws = task.from_sums(bootstrap(terms.groupby(first["row"].map(groups)).sum().to_numpy()))
     return {name: np.quantile(found, [0.025, 0.975]).tolist() for name, found in draws.items()}
-
-
-def target_bands(problem: Problem, values: pd.Series) -> pd.Series:
-    """The band of each value of the target, in words and in order: a categorical Series."""
-    edges = (*problem.bands, np.inf)
-    names = [f"{low:,} to {high:,}" for low, high in zip(edges, edges[1:])]
-    names[-1] = f"{edges[-2]:,} and more"
-    return pd.cut(values, edges, labels=names, right=False)
 
 
 def by_slice(
@@ -202,30 +178,32 @@ def by_slice(
 ) -> pd.DataFrame:
     """What :meth:`DataFrameGroupBy.agg` makes of `frame`, about the same rows, in each slice.
 
-    A ``slice`` holds one value of the field ``slice_by``, if there is one, or one band of the
-    actual target; ``by`` says of which.
+    A ``slice`` holds one value of the field ``slice_by``, if there is one, or one band or class of
+    the `actual` target; ``by`` says of which.
     """
     names = {}
     if problem.slice_by:
         field = table[problem.slice_by]
         names[problem.slice_by] = field.astype(object).where(field.notna(), "unknown").astype(str)
-    names[f"{problem.target.name} band"] = target_bands(problem, actual)
+    task = task_of(problem)
+    names[task.by_target] = task.bands(actual)
     parts = {by: frame.groupby(name, observed=True).agg(**figures) for by, name in names.items()}
     return pd.concat(parts, names=["by", "slice"]).reset_index()
 
 
 def slices(problem: Problem, predictions: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The errors in each slice; where they are relative, ``ratio`` is predicted over actual."""
-    actual, predicted = predictions["actual"], predictions["predicted"]
-    found = {"MAE": abs(predicted - actual)}
-    found = {problem.error_name: errors(problem, actual, predicted)} | found
-    frame = predictions.assign(**found)
-    ways = dict.fromkeys(found, "mean") | dict.fromkeys(("predicted", "actual"), "sum")
+    task = task_of(problem)
+    found = task.row_figures(predictions["actual"], task.outputs_in(predictions))
+    ways: dict[str, Any] = dict.fromkeys(found, "mean")
+    ways |= dict.fromkeys(("predicted", "actual"), "sum") if problem.relative else {}
     figures = {"rows": ("row", "nunique")} | {name: (name, way) for name, way in ways.items()}
     rows = table.loc[predictions["row"]].set_axis(predictions.index)
-    lines = by_slice(problem, frame, rows, predictions["actual"], figures)
+    lines = by_slice(problem, predictions.assign(**found), rows, predictions["actual"], figures)
+    if not problem.relative:
+        return lines
     ratio = lines.pop("predicted") / lines.pop("actual")
-    return lines.assign(ratio=ratio) if problem.relative else lines
+    return lines.assign(ratio=ratio)
 
 
 def large(lines: pd.DataFrame) -> pd.DataFrame:
@@ -241,12 +219,7 @@ def noise_floor(
     The mean over the rows that appear more than once: when predicted by the median of their group
     with themselves in it, which is too good; without, which is too bad; and the model's own.
     """
-    same = table[table.duplicated(GROUP, keep=False)]
-    groups, own = same.groupby(GROUP)[problem.target.name], predictions["row"].isin(same.index)
-    within = [errors(problem, value, g.median()) for _, g in groups for value in g]
-    without = [errors(problem, g[row], g.drop(row).median()) for _, g in groups for row in g.index]
-    model = errors(problem, predictions["actual"], predictions["predicted"])[own]
-    return tuple(float(pd.Series(e, dtype=float).mean()) for e in (within, without, model))
+    return task_of(problem).noise_floor(table, predictions)
 
 
 def model_card(problem: Problem, metadata: Any, summary: Any, lines: Any, commit: str) -> str:
@@ -257,4 +230,6 @@ def model_card(problem: Problem, metadata: Any, summary: Any, lines: Any, commit
     reporting", FAT* 2019.
     """
     told = {"m": metadata, "s": summary, "slices": lines.to_dict("records"), "commit": commit}
-    return render("card.md", problem=problem, least=MIN_SLICE_ROWS, **told)
+    task = task_of(problem)
+    told |= {"task": task, "evidence": task.evidence(metadata["metrics"])}
+    return render("card.md", problem=problem, figure=figure, least=MIN_SLICE_ROWS, **told)

@@ -38,11 +38,15 @@ def _between(values: Any, knots: np.ndarray, straight: bool) -> tuple[Any, Any]:
 
 
 class Explanation(NamedTuple):
-    """What predictions are made of: times its factors, or plus its terms, the base is each."""
+    """What predictions are made of: times its factors, or plus its terms, the base is each.
 
-    base: float  # the prediction for the average case
+    Of classes, the base and the factors are those of odds: of one class against another.
+    """
+
+    base: Any  # the prediction for the average case; of classes one per row, shape (n_rows,)
     effects: np.ndarray  # a factor or a term per field: shape (n_rows, n_fields)
     additive: bool = False  # whether they are terms
+    classes: Any = None  # of classes: whose odds, and against whom: shape (n_rows, 2)
 
 
 class Levels:
@@ -142,17 +146,17 @@ class Factors:
 
     def predict(self, columns: Any) -> np.ndarray:
         """The predictions for a table, a DataFrame or a mapping of arrays: shape (n_rows,)."""
-        sums = [self._effects(shares).sum(axis=1) for shares in self._blocks(columns)]
+        sums = [self.effects(shares).sum(axis=1) for shares in self.blocks(columns)]
         return self._predicted(np.concatenate(sums))
 
     def explain(self, columns: Any) -> Explanation:
         """By how much each field raises or lowers each prediction."""
-        effects = [self._unlinked(self._effects(shares)) for shares in self._blocks(columns)]
+        effects = [self._unlinked(self.effects(shares)) for shares in self.blocks(columns)]
         return Explanation(self.base, np.concatenate(effects), self.additive)
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, Explanation]:
         """The predictions for a few cases, and what they are made of."""
-        effects = self._effects(np.array([self.levels.of_row(row) for row in rows]))
+        effects = self.effects(self.shares(rows))
         explained = Explanation(self.base, self._unlinked(effects), self.additive)
         return self._predicted(effects.sum(axis=1)), explained
 
@@ -164,13 +168,84 @@ class Factors:
         least = self.numbers["least"]
         return predicted if least is None else np.maximum(predicted, least)
 
-    def _effects(self, shares: np.ndarray) -> np.ndarray:
+    def shares(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """The shares of levels of a few cases: shape (n_rows, n_levels)."""
+        return np.array([self.levels.of_row(row) for row in rows])
+
+    def effects(self, shares: np.ndarray) -> np.ndarray:
+        """What each field adds to the sum, against the average case: shape (n_rows, n_fields)."""
         shared = np.add.reduceat(shares * (shares @ self._half), self.levels.starts, axis=1)
         return self._offsets + shares @ self._alone.T + shared
 
-    def _blocks(self, columns: Any) -> Iterator[np.ndarray]:
+    def blocks(self, columns: Any) -> Iterator[np.ndarray]:
+        """The shares of levels of a table, some rows at a time."""
         values = {name: np.asarray(columns[name]) for name in self.levels.names}
         size = len(values[self.levels.names[0]])
         for start in range(0, max(size, 1), _BLOCK):
             part = {name: column[start : start + _BLOCK] for name, column in values.items()}
             yield self.levels.of_table(part)
+
+
+class ClassFactors:
+    """Chances of classes: each class has a score, a sum as in :class:`Factors`, on a log scale.
+
+    So the odds of one class against another are a product of factors, one per field.
+
+    Parameters
+    ----------
+    numbers
+        ``classes``: their codes; ``fields`` as for :class:`Levels`; ``scores``: what
+        :class:`Factors` takes beside. Of two classes only the second has one, the first is 0.
+    """
+
+    def __init__(self, numbers: Mapping[str, Any]) -> None:
+        self.numbers = dict(numbers)
+        self.classes_ = np.array(numbers["classes"])
+        shared = {"fields": numbers["fields"], "link": "log", "unit": 1.0, "least": None}
+        self._scores = [Factors(shared | score) for score in numbers["scores"]]
+        self._without = len(self.classes_) - len(self._scores)  # classes whose score is 0
+        intercepts = [score["intercept"] for score in numbers["scores"]]
+        self._intercepts = np.array([0.0] * self._without + intercepts)
+
+    def predict_proba(self, columns: Any) -> np.ndarray:
+        """The chances for a table: shape (n_rows, n_classes)."""
+        blocks = self._scores[0].blocks(columns)
+        return np.concatenate([self._chances(self._effects(shares)) for shares in blocks])
+
+    def explain(self, columns: Any) -> Explanation:
+        """By how much each field moves the odds of the last class against the first."""
+        blocks = self._scores[0].blocks(columns)
+        effects = np.concatenate([self._effects(shares) for shares in blocks], axis=1)
+        return self._odds(effects, np.array([[len(self.classes_) - 1, 0]] * effects.shape[1]))
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, Explanation]:
+        """The chances of a few cases, and the odds of the likeliest class against the next.
+
+        Of two classes, always those of the second.
+        """
+        effects = self._effects(self._scores[0].shares(rows))
+        chances = self._chances(effects)
+        pairs = chances.argsort(axis=1)[:, :-3:-1]
+        return chances, self._odds(effects, np.sort(pairs)[:, ::-1] if self._without else pairs)
+
+    def _effects(self, shares: np.ndarray) -> np.ndarray:
+        """What each field adds to each score: shape (n_classes, n_rows, n_fields)."""
+        effects = [score.effects(shares) for score in self._scores]
+        return np.array([np.zeros_like(effects[0])] * self._without + effects)
+
+    def _chances(self, effects: np.ndarray) -> np.ndarray:
+        scores = effects.sum(axis=2).T + self._intercepts
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    def _odds(self, effects: np.ndarray, pairs: np.ndarray) -> Explanation:
+        one, other = pairs.T
+        rows = np.arange(len(pairs))
+        base = np.exp(self._intercepts[one] - self._intercepts[other])
+        factors = np.exp(effects[one, rows] - effects[other, rows])
+        return Explanation(base, factors, classes=self.classes_[pairs])
+
+
+def read_numbers(numbers: Mapping[str, Any]) -> Any:
+    """The factor model that plain numbers are."""
+    return ClassFactors(numbers) if "scores" in numbers else Factors(numbers)

@@ -5,7 +5,7 @@ models find the same rows hard; the interval of the difference comes from a boot
 equal rows are drawn together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
@@ -17,16 +17,16 @@ from ..data.table import GROUP, KEY
 from ..errors import UserError
 from ..params import Params
 from ..problem import Problem
-from . import evaluate
 from .bundle import Bundle
-from .evaluate import bootstrap, by_slice, large, score
+from .evaluate import bootstrap, by_slice, large
+from .task import HIGHER, task_of
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A candidate beside the champion, on the hold-out."""
 
-    candidate: dict[str, float]  # from evaluate.score
+    candidate: dict[str, float]  # from the task's score
     champion: dict[str, float]
     difference: float  # mean error of the candidate less that of the champion
     low: float  # its 95 % interval
@@ -49,22 +49,24 @@ def compare_on_holdout(
     problem: Problem, candidate: Bundle, champion: Bundle, table: pd.DataFrame
 ) -> Comparison:
     """Score two bundles on the held-out rows of a table; refused if one may have seen them."""
+    task = task_of(problem)
     ours, theirs = (bundle.metadata["holdout"] for bundle in (candidate, champion))
     if ours != theirs:
         rules = f"the candidate's hold-out rule is {ours}, the champion's {theirs}"
         remedy = "--force REASON promotes without a comparison"
         raise UserError("", f"{rules}: no rows that neither has seen", remedy)
     unseen = table[is_held_out(table[KEY])]
-    actual = unseen[problem.target.name]
+    actual = task.learned(unseen)
     predicted = {"candidate": candidate.predict(unseen), "champion": champion.predict(unseen)}
-    errors = pd.DataFrame({n: evaluate.errors(problem, actual, p) for n, p in predicted.items()})
+    found = {name: task.errors(actual, p) for name, p in predicted.items()}
+    errors = pd.DataFrame(found, unseen.index)
     more = errors["candidate"] - errors["champion"]
     sums, sizes = bootstrap(more.groupby(unseen[GROUP]).agg(["sum", "size"]).to_numpy())
     low, high = np.quantile(sums / sizes, [0.025, 0.975])
     figures = {"rows": ("more", "size"), "difference": ("more", "mean")}
     slices = by_slice(problem, more.to_frame("more"), unseen, actual, figures)
     return Comparison(
-        **{name: score(problem, actual, p) for name, p in predicted.items()},
+        **{name: task.score(actual, p) for name, p in predicted.items()},
         difference=float(more.mean()),
         low=float(low),
         high=float(high),
@@ -75,29 +77,41 @@ def compare_on_holdout(
 
 def criteria(metrics: Mapping[str, Any], params: Params) -> list[Criterion]:
     """The success criteria beside the content of metrics.json."""
+    check_criteria(metrics["cv"], params)
     lines = []
     for name, limit in params.criteria.model_dump(exclude_none=True).items():
-        if name not in (cv := metrics["cv"]):
-            problem = f"not measured here; expected one of {', '.join(cv)}"
-            raise UserError(f"params.yaml: criteria.{name}", problem, "take it out")
-        sign, mean = ">" if name == "R2" else "<", cv[name]["mean"]
-        met = mean > limit if name == "R2" else mean < limit
-        lines.append(Criterion(name, **cv[name], promised=f"{sign} {limit:g}", met=met))
+        higher, measured = name in HIGHER, metrics["cv"][name]
+        met = measured["mean"] > limit if higher else measured["mean"] < limit
+        promised = f"{'>' if higher else '<'} {limit:g}"
+        lines.append(Criterion(name, **measured, promised=promised, met=met))
     return lines
+
+
+def check_criteria(measured: Iterable[str], params: Params) -> None:
+    """Refuse a success criterion that is not among the metrics that are measured."""
+    for name in params.criteria.model_dump(exclude_none=True):
+        if name not in measured:
+            problem = f"not measured for this kind of target; expected one of {', '.join(measured)}"
+            raise UserError(f"params.yaml: criteria.{name}", problem, "name one of these")
 
 
 def unbeaten(problem: Problem, metrics: Mapping[str, Any], *names: str) -> list[str]:
     """Which plain models, all or those of `names`, the model does not beat on the same folds.
 
-    By more than the noise, the median has to be worse in something, and none better in anything.
+    By more than the noise, the trivial one has to be worse in something, and none better in
+    anything.
     """
-    found, gains = [], {"R2": -1, problem.error_name: 1}  # the sign of what others have more
+    task = task_of(problem)
+    found, gains = [], {
+        task.score_name: -1,
+        task.error_name: 1,
+    }  # the sign of what others have more
     for name in names or metrics["baselines"]:
         other = metrics["baselines"][name]
         ahead = [
             sign * other[n]["more"] / (other[n]["margin"] or 1e-12) for n, sign in gains.items()
         ]
-        if min(ahead) < -1 or (name == "median" and max(ahead) <= 1):
+        if min(ahead) < -1 or (name == task.trivial and max(ahead) <= 1):
             told = ", ".join(f"{n} {other[n]['mean']:.4g}" for n in gains)
             ours = ", ".join(f"{n} {metrics['cv'][n]['mean']:.4g}" for n in gains)
             found.append(f"{ours}: does not beat a plain model ({name}) on the same folds: {told}")
@@ -116,7 +130,7 @@ def objections(
     found += unbeaten(problem, metrics)
     if comparison is None:
         return found
-    name, limits, worse = problem.error_name, params.promote, comparison.difference
+    name, limits, worse = task_of(problem).error_name, params.promote, comparison.difference
     if worse > limits.tolerance:
         found.append(
             f"{name} on the hold-out {comparison.candidate[name]:.4f}, the champion's "

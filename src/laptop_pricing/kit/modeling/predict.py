@@ -12,20 +12,13 @@ from ..files import atomic_path
 from ..problem import Failure, Problem
 from ..project import Project
 from .bundle import Bundle, load_bundle
-from .interval import interval
-
-
-def output_columns(problem: Problem) -> list[str]:
-    """The names of the prediction and of the ends of its interval."""
-    target = problem.target.name
-    return [f"predicted_{target}", f"{target}_low", f"{target}_high"]
+from .task import task_of
 
 
 def predict(problem: Problem, bundle: Bundle, table: pd.DataFrame) -> pd.DataFrame:
-    """Predict every row of a validated table: the columns are :func:`output_columns`."""
-    predicted = bundle.predict(table)
-    low, high = interval(bundle.metadata["calibration"], predicted).T
-    cells = dict(zip(output_columns(problem), (predicted, low, high)))
+    """Predict every row of a validated table: the columns are the task's ``cell_names``."""
+    found = bundle.predict(table)
+    cells = task_of(problem).cells(bundle.metadata["calibration"], found)
     return pd.DataFrame(cells, index=table.index)
 
 
@@ -49,7 +42,9 @@ def predict_file(project: Project, source: Path, target: Path) -> tuple[pd.DataF
         broken = str(Failure(column, repr(value), rule))
         raise UserError(f"{source}: row {row}{more}", broken, "nothing was predicted")
     predictions = predict(problem, bundle, table)
-    joined = given.drop(columns=predictions.columns, errors="ignore").join(predictions.round(2))
+    joined = given.drop(columns=predictions.columns, errors="ignore").join(
+        predictions.round(task_of(problem).decimals)
+    )
     with atomic_path(target) as part:
         if ending == ".csv":
             escaped = escape_formulas(joined)

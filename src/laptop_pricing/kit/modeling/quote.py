@@ -1,31 +1,13 @@
 """A prediction, how far it may be off, its reasons, and what to offer: with NumPy alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Optional
 
 from ..problem import Problem
 from .bundle import Bundle
-from .factors import Explanation
-from .interval import RISKS, Offer, interval, offers
+from .task import task_of
 
 FEW_ROWS, BIASED = 30, 0.08  # of a slice: what a quote warns of
-
-
-@dataclass(frozen=True)
-class Quote:
-    """A prediction and what it rests on."""
-
-    prediction: float
-    low: float  # of the interval that held 90 % of the actual values
-    high: float
-    base: Optional[float]  # the average prediction; None where the model gives no reasons
-    factors: Optional[dict[str, float]]  # by field: the base times all of them is the prediction
-    terms: Optional[dict[str, float]]  # by field: or the base plus all of them is
-    distance: int  # in how many fields the nearest training case differs
-    typical_error: float  # at that distance: a share of the actual value, or in its unit
-    offers: Optional[list[Offer]]  # if a margin was given
-    warnings: list[str]  # what is doubtful in the case, or weak in the model
 
 
 def quote_rows(
@@ -34,37 +16,25 @@ def quote_rows(
     rows: Sequence[Mapping[str, Any]],
     margin: Optional[float] = None,
     risk: Optional[float] = None,
-) -> list[Quote]:
+) -> list[Any]:
     """Predict a few cases: typed values by field, as :meth:`Problem.read_row` gives them.
+
+    Gives a ``Quote`` or ``ClassQuote`` for each.
 
     `margin` is the wanted share of the sale, `risk` the accepted share of deals that miss it.
     """
-    calibration = bundle.metadata["calibration"]
-    predicted, explained = bundle.predict_rows(rows)
-    ends = interval(calibration, predicted).tolist()
+    task, (found, explained) = task_of(problem), bundle.predict_rows(rows)
+    own = task.quotes(bundle.metadata["calibration"], found, explained, margin, risk)
     distances = bundle.neighbours.distances(rows)
-    risks = RISKS if risk is None else (risk,)
     return [
-        Quote(
-            prediction=value,
-            low=ends[i][0],
-            high=ends[i][1],
-            **_reasons(problem, explained, i),
-            distance=distances[i],
-            typical_error=error_at(bundle.metadata, distances[i]),
-            offers=None if margin is None else offers(calibration, value, margin, risks),
+        task.quote(
+            **told,
+            distance=distance,
+            typical_error=error_at(bundle.metadata, distance),
             warnings=problem.doubts(row) + weak_spots(problem, bundle.metadata, row),
         )
-        for i, (row, value) in enumerate(zip(rows, predicted.tolist()))
+        for row, told, distance in zip(rows, own, distances)
     ]
-
-
-def _reasons(problem: Problem, explained: Optional[Explanation], i: int) -> dict[str, Any]:
-    if explained is None:
-        return {"base": None, "factors": None, "terms": None}
-    effects = dict(zip(problem.names, explained.effects[i].tolist()))
-    factors, terms = (None, effects) if explained.additive else (effects, None)
-    return {"base": explained.base, "factors": factors, "terms": terms}
 
 
 def error_at(metadata: Mapping[str, Any], distance: int) -> float:

@@ -10,6 +10,12 @@ _PATIENCE = 5
 _MOST_FITS = 1000
 
 
+def check_alpha(alpha: Any) -> None:
+    """A ValueError says what is no penalty."""
+    if not isinstance(alpha, (int, float)) or not 0.001 <= alpha <= 1e12:
+        raise ValueError(f"alpha: found {alpha!r}; expected a penalty from 0.001 to 1e12")
+
+
 def fit_ridge(
     X: np.ndarray, y: Any, bounded: np.ndarray, alpha: float, sample_weight: np.ndarray
 ) -> tuple[np.ndarray, float]:

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pyarrow import ArrowException
 from threadpoolctl import threadpool_limits
@@ -11,15 +10,17 @@ from threadpoolctl import threadpool_limits
 from ..data.preprocess import SUMMARY_FILE, TABLE_FILE
 from ..data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
 from ..data.table import GROUP, KEY
-from ..errors import StepFailed, UserError
+from ..errors import UserError
 from ..files import write_json
 from ..problem import Problem
 from ..project import Project
 from . import evaluate, plots
 from .bundle import Neighbours, load_bundle, save_bundle
-from .interval import calibrate, coverage, interval, summarise_coverage
+from .gate import check_criteria
+from .task import task_of
 
 MIN_GROUPS = 50
+_KEPT = {"model", "train"}  # the params that metadata.json holds
 
 
 @threadpool_limits.wrap(limits=1)  # sums in the same order on any number of cores
@@ -27,24 +28,24 @@ def train(project: Project) -> dict[str, Any]:
     """Evaluate, fit without the hold-out, and write the bundle, the metrics and the plots.
 
     Gives the content of metrics.json: ``cv`` (mean and sd over the folds), ``sampling`` (95 % if
-    other rows had been drawn), ``baselines``, ``interval`` (how many values it holds), ``holdout``
-    and ``rows``.
+    other rows had been drawn), ``baselines``, what the task measures beside, ``holdout``, ``rows``.
     """
-    problem, params = project.problem, project.params.train
+    problem, params, task = project.problem, project.params.train, task_of(project.problem)
+    check_criteria(task.metrics, project.params)
     table, summary = read_processed(project)
     model = project.model()
     folds, predictions = _evaluate(project, model, table)
-    covered = coverage(problem, predictions)
+    covered = task.covered(predictions, params)
     slices = evaluate.slices(problem, predictions, table)
 
     held_out = is_held_out(table[KEY])
     seen, unseen = table[~held_out], table[held_out]
     fitted, neighbours = evaluate.fit(model, problem, seen), Neighbours.of(problem, seen)
-    calibration = calibrate(problem, predictions[~predictions["row"].map(held_out)])
+    calibration = task.calibrate(predictions[~predictions["row"].map(held_out)], params)
     by_field = slices[slices["by"] == problem.slice_by].set_index("slice").filter(["rows", "ratio"])
     facts = {
         "target": problem.target.name,
-        "params": project.params.model_dump(mode="json", include={"model", "train"}),
+        "params": project.params.model_dump(include=_KEPT, mode="json", exclude_none=True),
         "data_md5": summary["raw_md5"],
         "holdout": {"rule": HOLDOUT_RULE, "percent": HOLDOUT_PERCENT},
         "metrics": {},
@@ -54,21 +55,21 @@ def train(project: Project) -> dict[str, Any]:
     }
     save_bundle(project.models, fitted, problem, neighbours, facts)
     bundle = load_bundle(project.models, problem, project.trusted)
-    predicted, actual = bundle.predict(unseen), unseen[problem.target.name]  # as it is saved
-    inside = actual.between(*interval(calibration, predicted).T).mean()
+    predicted, actual = bundle.predict(unseen), task.learned(unseen)  # as it is saved
     metrics = {
         "cv": evaluate.summarise(folds),
         "sampling": evaluate.sampling_interval(problem, predictions, table[GROUP]),
         "baselines": _baselines(project, table, folds),
-        "interval": summarise_coverage(problem, covered),
-        "holdout": evaluate.score(problem, actual, predicted) | {"coverage": float(inside)},
+        **task.measured(covered, params),
+        "holdout": task.score(actual, predicted)
+        | task.held_out(facts["calibration"], actual, predicted),
         "rows": {"trained": len(seen), "held_out": len(unseen)},
     }
     facts["metrics"] = metrics = rounded(metrics)
     save_bundle(project.models, fitted, problem, neighbours, facts)
     write_json(project.metrics, metrics)
 
-    promised = getattr(project.params.criteria, problem.error_name)
+    promised = getattr(project.params.criteria, task.error_name)
     effects, explained = None, bundle.explain(table)
     if explained:
         effects = pd.DataFrame(explained.effects, table.index, list(problem.names))
@@ -76,8 +77,7 @@ def train(project: Project) -> dict[str, Any]:
     curve = evaluate.learning_curve(model, problem, table, params, folds)
     plots.save_plots(
         project,
-        predictions=plots.draw_predictions(problem, predictions),
-        intervals=plots.draw_intervals(problem, covered),
+        **task.plots(covered, metrics, params),
         slices=plots.draw_slices(problem, evaluate.large(slices), promised),
         learning_curve=plots.draw_learning_curve(problem, curve, floor, promised),
         factors=plots.draw_factors(problem, effects, bool(explained and explained.additive)),
@@ -89,21 +89,13 @@ def _evaluate(
     project: Project, model: Any, table: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cross-validate the project's model; what cannot be learned or predicted is refused."""
-    problem, target = project.problem, table[project.problem.target.name]
-    place = f"{problem.raw_file}: {problem.target.name}"
-    if problem.relative and target.min() <= 0:
-        remedy = 'say errors="absolute" in problem.py'
-        raise UserError(place, f"found {target.min():g}; relative errors need above zero", remedy)
-    if target.nunique() == 1:
-        raise UserError(place, f"is {target.iloc[0]:g} in every row; expected values that differ")
+    problem, params, task = project.problem, project.params.train, task_of(project.problem)
+    task.check(table, params)
     try:
-        folds, predictions = evaluate.cross_validate(model, problem, table, project.params.train)
+        folds, predictions = evaluate.cross_validate(model, problem, table, params)
     except ValueError as error:
         raise UserError("params.yaml: model", str(error)) from None
-    low = 0 if problem.relative else -np.inf
-    if not predictions["predicted"].between(low, np.inf, inclusive="neither").all():
-        expected = "above zero" if problem.relative else "a number"
-        raise StepFailed("model.py", f"a predicted {problem.target.name} is not {expected}")
+    task.check_outputs(task.outputs_in(predictions))
     return folds, predictions
 
 
@@ -133,7 +125,8 @@ def read_processed(project: Project) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 def _errors_by_distance(problem: Problem, predictions: pd.DataFrame) -> list[dict[str, float]]:
     """The mean error by the distance of the nearest training case, where there are enough rows."""
-    error = evaluate.errors(problem, predictions["actual"], predictions["predicted"])
+    task = task_of(problem)
+    error = task.errors(predictions["actual"], task.outputs_in(predictions))
     groups = predictions.assign(error=error).groupby("distance")
     lines = groups.agg(rows=("row", "nunique"), error=("error", "mean")).reset_index()
     enough = evaluate.large(lines)

@@ -13,16 +13,16 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from ..modeling.bundle import Bundle
-from ..modeling.interval import COVERAGE
 from ..modeling.quote import quote_rows
+from ..modeling.task import task_of
 from ..problem import Problem
 from .schemas import (
-    Interval,
+    ANSWERS,
+    Answer,
     ModelAnswer,
     ModelId,
     Nothing,
     OfferAnswer,
-    QuoteAnswer,
     Refusal,
     SchemaAnswer,
     Wanted,
@@ -90,22 +90,15 @@ def create_app(
     one: Any = case_model(problem)
     many: Any = Annotated[list[one], Field(min_length=1, max_length=MAX_ROWS)]
     query: Any = Annotated[Wanted if problem.bought else Nothing, Query()]
-    kind: Any = OfferAnswer if problem.bought else QuoteAnswer
+    kind: Any = OfferAnswer if problem.bought else ANSWERS[task_of(problem).name]
 
     app = _empty_app(problem, key)
     app.state.bundle, app.state.version, app.state.origin = bundle, version, origin
 
-    def answer(cases: list[Any], wanted: Any) -> list[QuoteAnswer]:
+    def answer(cases: list[Any], wanted: Any) -> list[Answer]:
         rows = [vars(case) for case in cases]
-        return [
-            kind(
-                **vars(quote),
-                unit=problem.target.unit,
-                interval=Interval(coverage=COVERAGE, low=quote.low, high=quote.high),
-                model=model,
-            )
-            for quote in quote_rows(problem, bundle, rows, wanted.margin, wanted.risk)
-        ]
+        quotes = quote_rows(problem, bundle, rows, wanted.margin, wanted.risk)
+        return [kind.of(quote, problem.target.unit, model) for quote in quotes]
 
     @app.post("/v1/quote", summary=f"Predict one {problem.item}")
     async def quote(case: one, wanted: query) -> kind:
@@ -128,7 +121,7 @@ def create_app(
 
     @app.get("/v1/schema", summary="The fields, for forms")
     async def schema() -> SchemaAnswer:
-        return SchemaAnswer(**vars(problem))
+        return SchemaAnswer(**vars(problem), task=task_of(problem).name)
 
     return app
 

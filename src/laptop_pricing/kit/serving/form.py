@@ -1,9 +1,11 @@
 """The web form, a Streamlit page: what it knows and what it shows come from the REST API."""
 
 import json
+import math
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -104,22 +106,28 @@ class Form:
             st.info(self.say("before"))
             return
         told = st.session_state["told"]
-        bought = self.schema["bought"]
         margin = st.session_state.setdefault("margin", 20)  # its slider comes with the answer
-        answer = self.call(f"/v1/quote?margin={margin / 100}" if bought else "/v1/quote", told)
+        answer = self.call(
+            f"/v1/quote?margin={margin / 100}" if self.schema["bought"] else "/v1/quote", told
+        )
         if "detail" in answer:
             lines = [f"- {_plain(self.tell(line))}" for line in answer["detail"]]
             st.error("\n".join([self.say("correct"), "", *lines]))
             return
         for text in answer["warnings"]:
             st.warning(_plain(self.say("doubtful", text=self.translate(text))))
+        show = {"regression": self.show_number, "classification": self.show_classes}
+        show[self.schema["task"]](told, answer)
+
+    def show_number(self, told: dict[str, Any], answer: dict[str, Any]) -> None:
+        """A predicted number with its interval, offers and reasons."""
         st.metric(_capital(self.texts["target"]), self.amount(answer["prediction"]))
         low, high = (_plain(self.amount(answer["interval"][end])) for end in ("low", "high"))
         share, off = answer["interval"]["coverage"], answer["typical_error"]
         error = f"{off:.0%}" if self.schema["errors"] == "relative" else _plain(self.amount(off))
         st.markdown(self.say("interval", share=share, low=low, high=high))
         st.caption(self.say("distance", distance=answer["distance"], error=error))
-        if bought:
+        if self.schema["bought"]:
             st.slider(self.say("margin"), 0, 60, step=5, format="%d%%", key="margin")
             lines = [f"| {self.say('risk')} | {self.say('offers')} |", "|---|---:|"]
             for offer in answer["offers"]:
@@ -127,21 +135,48 @@ class Form:
             st.markdown("\n".join(lines))
         if answer["base"] is not None:
             factors = {name: factor - 1 for name, factor in (answer["factors"] or {}).items()}
-            self.show_reasons(told, factors or answer["terms"], "+.0%" if factors else "+,.3~g")
+            effects = factors or answer["terms"]
+            full = 1 if factors else max(map(abs, effects.values()))
+            self.show_reasons(told, effects, full, "{:+.0%}" if factors else "{:+,.3g}")
             st.caption(_plain(self.say("base", base=self.amount(answer["base"]))))
 
-    def show_reasons(self, told: dict[str, Any], effects: dict[str, float], digits: str) -> None:
-        """One bar per field that moved it, the longest first, without the least ones."""
+    def show_classes(self, told: dict[str, Any], answer: dict[str, Any]) -> None:
+        """The class to say, the chance of each, the set, and reasons."""
+        st.metric(_capital(self.texts["target"]), self.called(answer["prediction"]))
+        for name, chance in answer["chances"].items():
+            st.progress(chance, f"{_plain(self.called(name))}: **{chance:.1%}**")
+        held = [f"**{_plain(self.called(name))}**" for name in answer["set"]]
+        sure = answer["set"] == [answer["prediction"]]
+        key = "set of none" if not held else "set of one" if sure else "set"
+        st.markdown(self.say(key, classes=f" {self.say('or')} ".join(held)))
+        error = f"{answer['typical_error']:.2f} (log loss)"
+        st.caption(self.say("distance", distance=answer["distance"], error=error))
+        if answer["base"] is not None:
+            sizes = {name: math.log(factor) for name, factor in answer["factors"].items()}
+            self.show_reasons(told, sizes, 1, "× {:.3g}", math.exp)
+            one, other = map(self.called, answer["odds"])
+            odds = self.say("odds", one=one, other=other, base=f"{answer['base']:.3g}")
+            st.caption(_plain(odds))
+
+    def show_reasons(
+        self,
+        told: dict[str, Any],
+        effects: dict[str, float],
+        full: float,
+        text: str,
+        shown: Callable[[float], float] = float,
+    ) -> None:
+        """One bar per field that moved it, the longest first, without those under 0.005 of full."""
         import altair as alt
 
         rows: list[dict[str, Any]] = []
-        least = 0.005 * (1 if digits.endswith("%") else max(map(abs, effects.values())))
         for column in self.columns:
             effect, cell = effects[column.name], told.get(column.name, "")
             value = self.spell(column.default if cell == "" else cell)
             field = f"{self.named(column).split(',')[0]}: {value} {self.translate(column.unit)}"
-            if abs(effect) >= least:
-                rows.append({"field": field, "effect": effect})
+            if abs(effect) >= 0.005 * full:
+                said = text.format(shown(effect))
+                rows.append({"field": field, "effect": effect, "text": said})
         rows.sort(key=lambda row: -abs(row["effect"]))
         axis = alt.Axis(title=None, labelLimit=190, domain=False, ticks=False)
         bars = alt.Chart(alt.Data(values=rows), height=alt.Step(26)).encode(
@@ -154,7 +189,7 @@ class Form:
             "align": alt.expr(f"{up} ? 'left' : 'right'"),
             "dx": alt.expr(f"{up} ? 4 : -4"),
         }
-        texts = bars.mark_text(**side).encode(text=alt.Text("effect:Q", format=digits))
+        texts = bars.mark_text(**side).encode(text="text:N")
         st.markdown(f"**{self.say('why')}**")
         st.altair_chart(bars.mark_bar().encode(color=color) + texts, width="stretch")
 
@@ -174,8 +209,7 @@ class Form:
             st.error(_plain(self.say("unreadable", text=error)))
             return
         given, answers, failures = st.session_state["lines"]
-        names = [f"predicted_{self.target}", f"{self.target}_low", f"{self.target}_high"]
-        table = pd.DataFrame.from_dict(answers, orient="index", columns=names).round(2)
+        table = pd.DataFrame.from_dict(answers, orient="index")
         st.markdown(f"**{self.say('priced', good=len(answers), all=len(given))}**")
         if failures:
             told = {row: "; ".join(map(self.tell, lines)) for row, lines in failures.items()}
@@ -190,7 +224,7 @@ class Form:
         st.dataframe(table.join(rest), hide_index=True)
 
     def predict(self, content: bytes, name: str) -> tuple[pd.DataFrame, dict[int, Any], Any]:
-        """The rows of a CSV; by row from 0 prediction, low and high, or the API's errors."""
+        """The rows of a CSV; by row from 0 the cells of its prediction, or the API's errors."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.csv"
             path.write_bytes(content)
@@ -207,17 +241,24 @@ class Form:
             while left:
                 found, numbers = self.call("/v1/quotes", list(left.values())), list(left)
                 if isinstance(found, list):
-                    ends = [
-                        (a["prediction"], a["interval"]["low"], a["interval"]["high"])
-                        for a in found
-                    ]
-                    answers |= dict(zip(numbers, ends))
+                    answers |= dict(zip(numbers, map(self.cells, found)))
                     break
                 for line in found["detail"]:
                     row = numbers[line["loc"][1]]
                     failures.setdefault(row, []).append(line)
                     left.pop(row, None)
         return given, answers, failures
+
+    def cells(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What is added to a row of a file: as ``predict`` does."""
+        target = self.target
+        if self.schema["task"] == "regression":
+            ends = {f"{target}_{end}": answer["interval"][end] for end in ("low", "high")}
+            found = {f"predicted_{target}": answer["prediction"]} | ends
+            return {name: round(value, 2) for name, value in found.items()}
+        chances = {f"chance_of_{n}": round(chance, 4) for n, chance in answer["chances"].items()}
+        said = {f"predicted_{target}": answer["prediction"]}
+        return said | chances | {f"{target}_set": " or ".join(answer["set"])}
 
     def call(self, path: str, content: Any = None) -> Any:
         """The API's answer, or what it found wrong (status 422); StepFailed says what to do."""
@@ -239,6 +280,10 @@ class Form:
 
     def translate(self, text: str) -> str:
         return self.words.get(text, text)
+
+    def called(self, name: str) -> str:
+        """A class in words."""
+        return {"Yes": self.say("yes"), "No": self.say("no")}.get(name) or self.translate(name)
 
     def named(self, column: Column) -> str:
         return self.words.get(column.name) or column.description

@@ -13,7 +13,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from ..modeling.interval import Offer
+from ..modeling.classification import ClassQuote
+from ..modeling.interval import COVERAGE, Offer
+from ..modeling.regression import Quote
 from ..problem import REFUSED, Column, Problem
 
 
@@ -95,21 +97,46 @@ class Interval(BaseModel):
     high: float
 
 
-class QuoteAnswer(BaseModel):
+class Answer(BaseModel):
+    """What every quote answers."""
+
+    prediction: Any
+    base: Optional[float] = Field(description="The prediction for the average case, or its odds.")
+    factors: Optional[dict[str, float]] = Field(description="The base times these; or null.")
+    warnings: list[str]
+    distance: int = Field(description="Fields in which the nearest training case differs.")
+    typical_error: float = Field(description="Mean error at that distance: MAPE, MAE or log loss.")
+    model: ModelId
+
+
+class QuoteAnswer(Answer):
     prediction: float
     unit: str
     interval: Interval
-    base: Optional[float] = Field(description="The prediction for the average case.")
-    factors: Optional[dict[str, float]] = Field(description="The base times these; or null.")
     terms: Optional[dict[str, float]] = Field(description="The base plus these; or null.")
-    warnings: list[str]
-    distance: int = Field(description="Fields in which the nearest training case differs.")
-    typical_error: float = Field(description="Mean error at that distance: MAPE, or else MAE.")
-    model: ModelId
+
+    @classmethod
+    def of(cls, quote: Quote, unit: str, model: ModelId) -> "QuoteAnswer":
+        interval = Interval(coverage=COVERAGE, low=quote.low, high=quote.high)
+        return cls(**vars(quote), unit=unit, interval=interval, model=model)
 
 
 class OfferAnswer(QuoteAnswer):
     offers: Optional[list[Offer]] = Field(description="null without a margin.")
+
+
+class ClassAnswer(Answer):
+    prediction: str = Field(description="The class to say: that whose mistakes cost least.")
+    chances: dict[str, float]
+    set: list[str] = Field(description="The classes as likely as for 90 % of their rows.")
+    odds: list[str] = Field(description="Of which class, against which: what the base is.")
+
+    @classmethod
+    def of(cls, quote: ClassQuote, unit: str, model: ModelId) -> "ClassAnswer":
+        return cls(**vars(quote), model=model)
+
+
+ANSWERS = {"regression": QuoteAnswer, "classification": ClassAnswer}  # by the task's name
 
 
 class ModelAnswer(ModelId):
@@ -126,6 +153,7 @@ class SchemaAnswer(BaseModel):
     features: tuple[Column, ...]
     target: Column
     example: dict[str, str] = Field(description="One case, as a person types it.")
+    task: str = Field(description="regression or classification.")
     errors: str = Field(description="relative or absolute: which count.")
     bought: bool = Field(description="Whether a quote may ask for offers.")
     words: dict[str, str] = Field(description="Translations, by a column's name or by the text.")

@@ -15,6 +15,7 @@ from ..files import atomic_path, render, write_text
 from ..modeling.bundle import Bundle, load_bundle
 from ..modeling.gate import Comparison, compare_on_holdout, criteria, objections
 from ..modeling.plots import draw_comparison
+from ..modeling.task import task_of
 from ..modeling.train import read_processed
 from ..process import git
 from ..project import Project
@@ -62,6 +63,8 @@ def report(
     parts |= {"drifted": DRIFTED, "moved": MOVED, "criteria": criteria(metrics, project.params)}
     plot = output.with_suffix(".png")
     places = {"plot": plot.name, "plot_url": plot_url}
+    task = task_of(project.problem)
+    parts |= {"task": task, "evidence": task.evidence(metrics)}
     text = render("report.md", r=found, problem=project.problem, **places, **parts)
     if found.comparison:
         with atomic_path(plot) as part:
@@ -95,7 +98,7 @@ def _compare(
         old_table, was = read_processed(base)
         files = [p.plots / "slices.csv" for p in (base, project)]
         before, now = (pd.read_csv(file, dtype={"slice": str}) for file in files)
-    kept = ["by", "slice", problem.error_name]
+    kept = ["by", "slice", task_of(problem).error_name]
     before, now = (lines.rename(columns={kept[-1]: "error"}) for lines in (before[kept], now))
     slices = now.merge(before, on=["by", "slice"], suffixes=("", "_was"))
     slices["moved"] = abs(slices["error"] / slices["error_was"] - 1)

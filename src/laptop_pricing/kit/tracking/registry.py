@@ -16,6 +16,7 @@ from ..errors import ProjectError, StepFailed, UserError
 from ..modeling.bundle import Bundle, load_bundle
 from ..modeling.evaluate import model_card
 from ..modeling.gate import Comparison, compare_on_holdout, objections
+from ..modeling.task import task_of
 from ..modeling.train import read_processed
 from ..process import RESULT, git, last_line, run_dvc
 from ..project import Project
@@ -42,7 +43,7 @@ def register_result(project: Project) -> str:
     metadata, slices = bundle.metadata, pd.read_csv(project.plots / "slices.csv")
     card = model_card(project.problem, metadata, read_processed(project)[1], slices, commit)
     tags = {"commit": commit, "data_md5": metadata["data_md5"], "model_sha256": bundle.sha256}
-    name = project.problem.error_name
+    name = task_of(project.problem).error_name
     tags |= {name: f"{metadata['metrics']['cv'][name]['mean']:.4f}"}
     run_id, remedy = track(project).run_id, "the run itself is safe; try again later"
     with open_client(project, "not registered", remedy) as client:
@@ -185,5 +186,5 @@ def holders(project: Project) -> pd.DataFrame:
         held = {alias: known[alias] for alias in ("devl", *BEFORE) if alias in known}
         tags = [client.get_model_version(project.name, version).tags for version in held.values()]
     table = pd.DataFrame(tags).assign(alias=list(held), version=list(held.values()))
-    facts = ["alias", "version", project.problem.error_name, "commit", "data_md5"]
+    facts = ["alias", "version", task_of(project.problem).error_name, "commit", "data_md5"]
     return table.reindex(columns=facts, fill_value="unknown").fillna("unknown")

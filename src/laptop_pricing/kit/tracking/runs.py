@@ -26,7 +26,7 @@ MODEL_FOLDER = "model"
 RESULT_TAG = "metadata_sha256"  # of metadata.json, which has the checksums of the other files
 COPY_TAG = "mlflow_model_sha256"
 _ADDED = "registered_model_meta"  # by MLflow, to a local copy that it loads
-_LOGGED = "cv|holdout|interval|baselines_.*_mean"
+_LOGGED = "cv|holdout|interval|sets|calibration|decision|baselines_.*_mean"
 _MOST = 500  # letters of a param's value, on old servers
 
 
@@ -119,7 +119,9 @@ def _save_copy(project: Project, bundle: Bundle, table: pd.DataFrame, folder: Pa
     import mlflow.pyfunc
     from mlflow.models import infer_signature
 
-    example = table[list(project.problem.names)].head(3).reset_index(drop=True)
+    flags = [c.name for c in project.problem.features if c.unknown and c.kind == "flag"]
+    cases = table[list(project.problem.names)].astype(dict.fromkeys(flags, "float64"))
+    example = cases.head(3).reset_index(drop=True)
     library = type(bundle.model).__module__.partition(".")[0]
     names = packages_distributions().get(library, []) if library not in __name__.split(".") else []
     versions = bundle.metadata["versions"] | {name: version(name) for name in names[:1]}
@@ -127,7 +129,7 @@ def _save_copy(project: Project, bundle: Bundle, table: pd.DataFrame, folder: Pa
         str(folder),
         loader_module=__name__,
         data_path=str(project.models),
-        signature=infer_signature(example, bundle.predict(example)),
+        signature=infer_signature(cases, bundle.predict(example)),
         input_example=example,
         pip_requirements=[f"{name}=={number}" for name, number in versions.items()],
     )
