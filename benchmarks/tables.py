@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLES = {
     "carseats": ("ISLP", "data/Carseats.csv", "Sales", "store", None),
     "penguins": ("palmerpenguins", "data/penguins.csv", "body_mass_g", "penguin", None),
-    "diabetes": ("sklearn", "", "target", "patient", None),
+    "diabetes": ("load_diabetes", "", "target", "patient", None),
     "hitters": ("ISLP", "data/Hitters.csv", "Salary", "player", None),
     "college": ("ISLP", "data/College.csv", "Apps", "college", None),
     "mpg": ("plotnine", "data/mpg.csv", "hwy", "car", None),
@@ -40,28 +40,36 @@ def main():
     """Adopt and run each table, and print a line of Markdown for it."""
     heads = ("table", "target", "rows x columns", "adopt, run", "model", "MAE: ours", "median")
     heads += ("Ridge", "HistGB", "R2: ours", "Ridge", "HistGB", "better than Ridge: MAE", "R2")
-    print(_cells(heads))
-    print(_cells(["---"] * len(heads)), flush=True)
+    print(cells(heads))
+    print(cells(["---"] * len(heads)), flush=True)
     for name in sys.argv[1:] or TABLES:
         with tempfile.TemporaryDirectory() as folder:
-            print(_cells(_line(name, Path(folder))), flush=True)
+            print(cells(_line(name, Path(folder))), flush=True)
 
 
-def _cells(cells):
-    return f"| {' | '.join(cells)} |"
+def cells(values):
+    """A line of a Markdown table."""
+    return f"| {' | '.join(map(str, values))} |"
 
 
-def _line(name, folder):
+def adopt_and_run(name, folder, measure=__file__):
+    """Seconds of ``adopt`` and ``run`` in a fresh project, and what `measure` finds there."""
     _, _, target, item, _ = TABLES[name]
     source = _source(name, folder)
     project = _bake(folder, name)
     adopted = _timed(project, name, "adopt", source, "--target", target, "--item", item)
     ran = _timed(project, name, "run")
-    found = json.loads(_python(project, name, __file__, "--measure", name))
+    found = json.loads(_python(project, name, measure, "--measure", name))
+    return f"{adopted:.0f} s, {ran:.0f} s", found
+
+
+def _line(name, folder):
+    seconds, found = adopt_and_run(name, folder)
+    target = TABLES[name][2]
     mae, r2, better = found["MAE"], found["R2"], found["better"]
     return (
         *(name, target, f"{found['rows']:,} x {found['columns']}"),
-        *(f"{adopted:.0f} s, {ran:.0f} s", found["model"]),
+        *(seconds, found["model"]),
         *(_short(mae[model]) for model in ("ours", "median", "ridge", "boosted")),
         *(f"{r2[model]:.3f}" for model in ("ours", "ridge", "boosted")),
         f"{_short(better['MAE']['more'], '+')} ± {_short(better['MAE']['margin'])}",
@@ -79,10 +87,11 @@ def _source(name, folder):
     import pandas as pd
 
     package, path, *_, most = TABLES[name]
-    if name == "diabetes":
-        from sklearn.datasets import load_diabetes
+    if package.startswith("load_"):
+        from sklearn import datasets
 
-        table = load_diabetes(as_frame=True, scaled=False).frame
+        options = {"scaled": False} if package == "load_diabetes" else {}
+        table = getattr(datasets, package)(as_frame=True, **options).frame
     else:
         table = pd.read_csv(Path(find_spec(package).origin).parent / path, dtype=str)
     if most and len(table) > most:
@@ -127,15 +136,23 @@ def _timed(project, name, *arguments):
     return time.perf_counter() - start
 
 
-def _measure(name):
-    """The figures of all models, over the folds of the project in this folder."""
+def opened(name):
+    """The project in this folder, its problem, and ``kit(module)``."""
     from importlib import import_module
 
     problem = import_module(f"{name}.problem").PROBLEM
-    model = import_module(f"{name}.model")
-    evaluate = import_module(f"{name}.kit.modeling.evaluate")
-    train = import_module(f"{name}.kit.modeling.train")
-    project = import_module(f"{name}.kit.project").open_project(problem, model.build_model)
+    build_model = import_module(f"{name}.model").build_model
+
+    def kit(module):
+        return import_module(f"{name}.kit.{module}")
+
+    return kit("project").open_project(problem, build_model), problem, kit
+
+
+def _measure(name):
+    """The figures of all models, over the folds of the project in this folder."""
+    project, problem, kit = opened(name)
+    evaluate, train = kit("modeling.evaluate"), kit("modeling.train")
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     table, params = train.read_processed(project)[0], project.params.train
