@@ -281,12 +281,12 @@ REFUSED = {  # problem, params, what is changed, what is said
         "problem.py: grade: found no different students of class absent"),
     "one class": (
         GRADES, {"preprocess": {"max_rejected": 1}}, with_classes("pass"),
-        "problem.py: grade: found 1 classes"),
+        "problem.py: grade: found classes: 1; expected 2"),
     "many classes": (
         GRADES, {}, with_classes(*GRADE, *map(str, range(47))),
-        "problem.py: grade: found 50 classes, 50 of them different in more than case; expected 2"),
+        "problem.py: grade: found classes: 50; expected 2 to 20"),
     "classes that differ in case": (
-        GRADES, {}, with_classes("Pass", *GRADE), "found 4 classes, 3 of them different in more"),
+        GRADES, {}, with_classes("Pass", *GRADE), "found classes that differ in case alone"),
     "MAPE of classes": (
         GRADES, {"criteria": {"MAPE": 0.1}}, as_it_is,
         "criteria.MAPE: not measured for this kind of target; expected one of log_loss, Brier"),

@@ -25,9 +25,8 @@ def draw_confusion(task: "Classification", covered: pd.DataFrame) -> Plot:
     figure, axes = figure_of(f"{right:.1%} of the {task.problem.items} are right; {always}")
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
-        told, colour = f"{share:.1%}\n{counts[row, column]:.0f}", (
-            "white" if share > 0.5 else "black"
-        )
+        told = f"{share:.1%}\n{counts[row, column]:.0f}"
+        colour = "white" if share > 0.5 else "black"
         axes.text(column, row, told, ha="center", va="center", color=colour)
     axes.set_xticks(places, names, rotation=0 if len(names) < 4 else 45)
     axes.set_yticks(places, names)
@@ -43,11 +42,9 @@ def draw_calibration(task: "Classification", covered: pd.DataFrame) -> Plot:
     chances, lines = task.outputs_in(covered), []
     for place in [1] if len(task.classes) == 2 else range(len(task.classes)):
         said, true, rows = binned(covered["actual"] == place, chances[:, place])
-        axes.plot(said, true, marker="o", label=task.classes[place])
-        lines.append(
-            pd.DataFrame({"class": task.classes[place], "predicted": said, "actual": true})
-        )
-        lines[-1]["rows"] = rows
+        name, told = task.classes[place], {"predicted": said, "actual": true, "rows": rows}
+        axes.plot(said, true, marker="o", label=name)
+        lines.append(pd.DataFrame({"class": name} | told))
     axes.plot((0, 1), (0, 1), color=GREY, linewidth=1, label="exact")
     axes.set(xlabel="chance that was given", ylabel="share that came true")
     axes.set(xlim=(0, 1), ylim=(0, 1))

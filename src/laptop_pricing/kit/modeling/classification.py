@@ -12,6 +12,7 @@ from ..errors import StepFailed, UserError
 from ..problem import Problem
 from .factors import Explanation
 from .sets import (
+    HALF_95,
     calibration_error,
     cost_curve,
     cost_matrix,
@@ -80,10 +81,11 @@ class Classification:
         from ..data.table import GROUP
 
         place, folded = f"problem.py: {self.target.name}", {c.casefold() for c in self.classes}
-        count = len(self.classes)
-        if len(folded) < count or not 2 <= count <= MOST_CLASSES:
-            found = f"found {count} classes, {len(folded)} of them different in more than case"
-            raise UserError(place, f"{found}; expected 2 to {MOST_CLASSES} that differ in more")
+        if len(folded) < len(self.classes):
+            raise UserError(place, "found classes that differ in case alone", "make them one")
+        if not 2 <= len(folded) <= MOST_CLASSES:
+            found = f"found classes: {len(folded)}; expected 2 to {MOST_CLASSES}"
+            raise UserError(place, found, "join some of them")
         groups = self.learned(table).groupby(table[GROUP]).first().value_counts()
         for code, name in enumerate(self.classes):
             if (rows := int(groups.get(code, 0))) < params.folds:
@@ -278,7 +280,7 @@ class Classification:
         found |= {"threshold": threshold(costs), "best_threshold": best}
         return found | {
             "best_cost": float(curve.min()),
-            "margin": float(1.96 * more.std() / np.sqrt(covered["row"].nunique())),
+            "margin": float(HALF_95 * more.std() / np.sqrt(covered["row"].nunique())),
         }
 
     def held_out(self, calibration: Mapping[str, Any], actual: Any, outputs: Any) -> dict[str, Any]:

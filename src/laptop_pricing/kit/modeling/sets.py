@@ -20,7 +20,7 @@ from ..errors import UserError
 from .interval import COVERAGE
 
 _STEPS = 201  # of a cost curve
-_MARGIN = 1.96  # half of a 95 % interval, in standard errors
+HALF_95 = 1.96  # half of a 95 % interval, in standard errors
 
 
 def cost_matrix(
@@ -103,4 +103,4 @@ def cost_curve(actual: Any, chance: np.ndarray, costs: Any) -> tuple[np.ndarray,
 
 def share_margin(rows: int) -> float:
     """Half of the 95 % interval of a share that is promised as COVERAGE, of so many rows."""
-    return float(_MARGIN * np.sqrt(COVERAGE * (1 - COVERAGE) / max(rows, 1)))
+    return float(HALF_95 * np.sqrt(COVERAGE * (1 - COVERAGE) / max(rows, 1)))
