@@ -85,19 +85,23 @@ def _params():
     page = "# params.yaml\n\nMade from the file and `kit/params.py`. An unknown key is an error.\n"
     rules = Params.model_json_schema()["$defs"]
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    for name in yaml.safe_load(text):
-        said, lines = re.search(rf"((?:^#.*\n)*)^{name}:\n((?:  .*\n)+)", text, re.M).groups()
+    given = yaml.safe_load(text)
+    for name in Params.model_fields:
+        said, lines = "# Not in the file: see [many rows](../scale.md)", ""
+        if name in given:
+            said, lines = re.search(rf"((?:^#.*\n)*)^{name}:\n((?:  .*\n)+)", text, re.M).groups()
         page += f"\n## {name}\n\n{_comment(said)}\n\n"
         model = rules.get(getattr(Params.model_fields[name].annotation, "__name__", ""), {})
         rows = []
         for comment, key in re.findall(r"((?:^  #.*\n)*)^  (\w+):", lines, re.M):
             allowed = model.get("properties", {}).get(key)
-            value = yaml.safe_load(text)[name][key]
+            value = given[name][key]
             told = _allowed(allowed) if allowed else "what `build_model` takes"
             rows.append((f"`{key}`", f"`{value}`", told, _comment(comment)))
         for key, allowed in model.get("properties", {}).items():
-            if key not in yaml.safe_load(text)[name]:
-                rows.append((f"`{key}`", "not set", _allowed(allowed), "May be left out"))
+            if key not in given.get(name, {}):
+                value = f"`{allowed['default']}`" if allowed.get("default") else "not set"
+                rows.append((f"`{key}`", value, _allowed(allowed), "May be left out"))
         page += _table(["key", "value", "allowed", "meaning"], rows)
     return page
 

@@ -227,7 +227,7 @@ def make_params(problem=LAPTOPS, **changes):
         "track": {"experiment": problem.name},
         "promote": {"tolerance": 0.005, "slice_tolerance": 0.02},
     }
-    content |= {section: content[section] | values for section, values in changes.items()}
+    content |= {section: content.get(section, {}) | values for section, values in changes.items()}
     return Params.model_validate_json(json.dumps(content))
 
 

@@ -18,7 +18,8 @@ KIT = FOLDER / "kit"
 
 # A module imports its own level and the levels before it. A name stands for what lies below it.
 LEVELS = (
-    ("", "errors", "files", "problem", "params", "process", "project", "seal"),
+    ("", "errors", "files", "problem", "params", "process", "progress", "project", "seal")
+    + ("workers",),
     ("data",),
     ("modeling",),
     ("tracking", "sharing", "adopt"),

@@ -65,6 +65,9 @@ Revision = Annotated[str, Argument(help="A commit, branch or tag.")]
 Risk = Annotated[Optional[float], Option(min=0.01, max=0.99, help="Of missing the margin.")]
 Rows = Annotated[int, Option(min=1, max=10_000_000)]
 Sample = Annotated[bool, Option("--sample", help="On the synthetic sample, in .scratch/.")]
+Scheduler = Annotated[
+    Optional[str], Option(envvar="SCHEDULER", help="Of Dask: local, local:N or tcp://HOST:PORT.")
+]
 Seed = Annotated[Optional[int], Option(min=0, max=2**32 - 1)]
 Shrink = Annotated[bool, Option("--shrink", help="Accept less than half of today's rows.")]
 Source = Annotated[str, Argument(help="https:// URL, s3://bucket/key, or a path.")]
@@ -254,12 +257,14 @@ def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
 
 
 @app.command(epilog="preprocess")
-def preprocess(ctx: Context) -> None:
+def preprocess(ctx: Context, scheduler: Scheduler = None) -> None:
     """Clean data/raw into data/processed. A step of dvc repro."""
     from .data.preprocess import preprocess
+    from .workers import open_workers
 
     project = ctx.obj.open()
-    found = preprocess(project)
+    with open_workers(scheduler) as workers:
+        found = preprocess(project, workers)
     typer.echo(
         f"{found['rows']} rows: {found['rejected']} rejected, {found['duplicates']} duplicates, "
         f"{found['kept']} kept in {short(project.processed)}"
@@ -268,12 +273,15 @@ def preprocess(ctx: Context) -> None:
 
 
 @app.command(epilog="train")
-def train(ctx: Context) -> None:
+def train(ctx: Context, scheduler: Scheduler = None) -> None:
     """Evaluate and fit the model: models/, metrics.json, plots. A step of dvc repro."""
     from .modeling.task import figure
     from .modeling.train import train
+    from .workers import open_workers
 
-    for name, line in train(ctx.obj.open())["cv"].items():
+    with open_workers(scheduler) as workers:
+        metrics = train(ctx.obj.open(), workers)
+    for name, line in metrics["cv"].items():
         typer.echo(f"{name:<18}{figure(name, line['mean'])} ± {figure(name, line['sd'])}")
 
 
@@ -453,20 +461,29 @@ def _print_holders(project: Project) -> None:
 
 
 @app.command(epilog="report --base stag -o report.md")
-def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
+def report(
+    ctx: Context,
+    output: Out,
+    base: Base = None,
+    plot_url: PlotUrl = "",
+    scheduler: Scheduler = None,
+) -> None:
     """Write what a reviewer wants to know: data, params, the model against the base's.
 
     Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
     """
     from .sharing.report import report
+    from .workers import open_workers
 
-    found = report(ctx.obj.open(), base, _output(ctx.obj, output), plot_url)
+    project, path = ctx.obj.open(), _output(ctx.obj, output)
+    with open_workers(scheduler) as workers:
+        found = report(project, base, path, plot_url, workers)
     typer.echo(f"{output}: {'promote' if found.promote else 'do not promote'}")
     warn(found.objections)
 
 
 @app.command(epilog="predict cases.csv -o predicted.csv")
-def predict(ctx: Context, source: In, output: Out) -> None:
+def predict(ctx: Context, source: In, output: Out, scheduler: Scheduler = None) -> None:
     """Predict the rows of a file.
 
     OUT has the columns of IN, the prediction, and how sure it is: the ends of its 90 % interval, or
@@ -474,12 +491,14 @@ def predict(ctx: Context, source: In, output: Out) -> None:
     """
     from .modeling.predict import predict_file
     from .modeling.task import task_of
+    from .workers import open_workers
 
-    problem = ctx.obj.problem
-    predictions, warnings = predict_file(ctx.obj.open(), source, _output(ctx.obj, output))
+    problem, project, path = ctx.obj.problem, ctx.obj.open(), _output(ctx.obj, output)
+    with open_workers(scheduler) as workers:
+        predictions, warnings = predict_file(project, source, path, workers)
     warn(warnings)
     told = task_of(problem).tell_all(predictions)
-    typer.echo(f"{output}: {len(predictions)} {problem.items}, {told}")
+    typer.echo(f"{output}: {predictions.attrs['rows']} {problem.items}, {told}")
 
 
 @app.command(epilog="sample sample.csv --rows 1000")

@@ -48,8 +48,15 @@ class PreprocessParams(_Section):
 class TrainParams(_Section):
     folds: Annotated[int, Field(ge=2, le=50)]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_distinct)]
+    # With more rows fewer of the seeds are used, since figures are then less a matter of luck
+    repeat_rows: Annotated[int, Field(ge=1)] = 3_000
     # Of mistakes, by actual class and then by what is said; where none is named it is 1
     costs: Optional[Mapping[str, Mapping[str, Positive]]] = None
+
+    def for_rows(self, rows: int) -> "TrainParams":
+        """With fewer seeds where there are more rows than ``repeat_rows``."""
+        count = min(len(self.seeds), len(self.seeds) * self.repeat_rows // rows)
+        return self.model_copy(update={"seeds": self.seeds[: max(1, count)]})
 
 
 class Criteria(_Section):
@@ -72,6 +79,15 @@ class TrackParams(_Section):
     experiment: Text
 
 
+class ScaleParams(_Section):
+    """How much is in memory at a time, which no small table needs to know."""
+
+    # Rows that are read, cleaned or predicted at a time, and of a part of the table
+    block_rows: Annotated[int, Field(ge=1)] = 50_000
+    # Of a table with more rows a sample of so many stands for it where all are needed at once
+    memory_rows: Annotated[int, Field(ge=1)] = 50_000
+
+
 class Params(_Section):
     """The content of params.yaml, one section per step; `model` is what ``build_model`` is told."""
 
@@ -82,6 +98,7 @@ class Params(_Section):
     track: TrackParams
     promote: PromoteParams
     model: Mapping[str, Any] = {}
+    scale: ScaleParams = ScaleParams()
 
 
 def load_params(path: Path) -> Params:

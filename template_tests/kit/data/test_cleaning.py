@@ -3,15 +3,23 @@
 import csv
 import json
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 
+import cloudpickle
+import numpy as np
 import pandas as pd
 import pytest
-from problems import GAINS, LAPTOPS, MADE, each_problem, make_project
+from problems import GAINS, LAPTOPS, MADE, each_number, each_problem, make_project
 
-from laptop_pricing.kit.data.preprocess import TABLE_FILE, preprocess
-from laptop_pricing.kit.data.read import read_csv
+from laptop_pricing.kit.data.parts import part_paths, read_part
+from laptop_pricing.kit.data.preprocess import TABLE_FILE, _cases, preprocess
+from laptop_pricing.kit.data.source import read_csv
 from laptop_pricing.kit.data.table import validate
 from laptop_pricing.kit.errors import UserError
+from laptop_pricing.kit.params import ScaleParams
+from laptop_pricing.kit.workers import Workers
 
 LAX = {"preprocess": {"max_rejected": 1}}
 RAW_NAMES = {column.name: column.raw_name for column in MADE.columns}
@@ -152,3 +160,114 @@ def test_the_real_data(new_project, laptop_csv):
     counts = {"rows": 823, "rejected": 0, "duplicates": 21, "kept": 802, "groups": 623}
     assert counts.items() <= summary.items()
     assert summary["raw_md5"] == "01193678befc0bc2a5b26de8d63ef72c"
+
+
+def in_blocks(project, rows):
+    """The same project, with so many rows in a block."""
+    params = project.params.model_copy(update={"scale": ScaleParams(block_rows=rows)})
+    return replace(project, given_params=params)
+
+
+def spoil(raw, problem):
+    """Raw rows of all sorts: bad ones, blank ones, copies that lie far apart, both zeros."""
+    raw = pd.concat([raw, raw.iloc[::9], raw.iloc[:5]], ignore_index=True)
+    for row, column in enumerate(problem.columns):
+        raw.loc[3 * row, column.raw_name] = "!"
+        raw.loc[3 * row + 1, column.raw_name] = ""
+        if column.kind == "number" and column.low < 0 and column is not problem.target:
+            raw.loc[[60, 260, 420], column.raw_name] = ["0", "-0.0", "0"]
+    return raw
+
+
+@each_problem
+def test_parts_are_the_table_whatever_their_number(new_project, problem):
+    project = new_project(problem, **LAX)
+    spoil(read_csv(project.raw), problem).to_csv(project.raw, index=False)
+    summary, folder = preprocess(project), project.processed
+    table, listed = pd.read_parquet(folder / TABLE_FILE), (folder / "rejected.csv").read_bytes()
+    groups = table.groupby(list(problem.names), dropna=False).ngroup()
+    assert (table["group"] == groups).all() and summary["rejected"] and summary["duplicates"]
+    for count in (7, 64, 1) if problem is GAINS else (7, 1):
+        assert preprocess(in_blocks(project, -(-summary["rows"] // count))) == summary
+        assert (folder / "rejected.csv").read_bytes() == listed
+        paths = part_paths(folder / TABLE_FILE)
+        assert (len(paths) == 1) == (count == 1) and abs(len(paths) - count) <= count / 5
+        parts = [read_part(path) for path in paths]
+        assert all(part.index.is_monotonic_increasing for part in parts)
+        ends = [(part["group"].min(), part["group"].max()) for part in parts]
+        assert all(last + 1 == first for (_, last), (first, _) in zip(ends, ends[1:]))
+        assert max(map(len, parts)) <= 2 * summary["rows"] // count + 10
+        pd.testing.assert_frame_equal(pd.concat(parts).sort_index(), table)
+        whole = pd.read_parquet(folder / TABLE_FILE)
+        pd.testing.assert_frame_equal(whole.sort_index(), table)
+        assert not any(project.interim.iterdir())
+
+
+@each_problem
+def test_the_order_of_bytes_is_that_of_groups(new_project, problem):
+    raw = spoil(read_csv(new_project(problem).raw), problem)
+    text = raw.rename(columns={column.raw_name: column.name for column in problem.columns})
+    table, _ = validate(text, problem.columns)
+    again = table.copy()  # nothing but the sign of zero is other
+    for column in problem.features:
+        if column.kind == "number":
+            again[column.name] = table[column.name].mask(table[column.name] == 0, -0.0)
+    both = pd.concat([table, again])
+    words = {c.name: pd.CategoricalDtype(sorted(c.allowed)) for c in problem.columns if c.allowed}
+    _, groups = np.unique(_cases(problem, both.astype(words)), return_inverse=True)
+    assert (groups == both.groupby(list(problem.names), dropna=False).ngroup()).all()
+
+
+class Twice(Workers):
+    """Does everything once more, from a copy of what it is told, as a cluster may."""
+
+    def map(self, function, items, *_, **__):
+        for item in items:
+            cloudpickle.loads(cloudpickle.dumps(partial(function, item)))()
+            yield function(item)
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_parts_are_the_same_bytes_on_workers_and_after_a_killed_run(new_project):
+    project = in_blocks(new_project(MADE), 90)
+    preprocess(project)
+    expected = contents(project.processed)
+    assert len(expected) == 2 + 5
+    left = project.interim / "preprocess" / "table" / "part-00001-of-00002.parquet"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    (project.processed / TABLE_FILE / "part-00000-of-00002.parquet").write_bytes(b"old")
+    preprocess(project, Twice())
+    assert contents(project.processed) == expected and not any(project.interim.iterdir())
+
+
+def test_a_table_that_misses_a_part_or_is_damaged_is_refused(new_project):
+    project = in_blocks(new_project(MADE), 90)
+    preprocess(project)
+    first, *_, last = part_paths(project.processed / TABLE_FILE)
+    assert list(read_part(last, ["rent"])) == ["rent"]
+    last.unlink()
+    with pytest.raises(UserError, match="found 4 parts, which are not the whole table; run dvc"):
+        part_paths(project.processed / TABLE_FILE)
+    first.write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="damaged"):
+        read_part(first)
+    with pytest.raises(UserError, match="no such file; run dvc repro"):
+        read_part(last)
+
+
+@each_number
+def test_the_median_is_exact_over_blocks(new_project, problem):
+    project = new_project(problem)
+    cells = read_csv(project.raw)[problem.target.raw_name]
+    median = cells.astype(float).median()
+    for low, high, fits in ((median, median + 1, True), (median + 0.01, median + 1, False)):
+        params = project.params.preprocess.model_copy(update={"median_target": (low, high)})
+        changes = {"preprocess": params, "scale": ScaleParams(block_rows=99)}
+        changed = replace(project, given_params=project.params.model_copy(update=changes))
+        with nullcontext() if fits else pytest.raises(UserError, match="median"):
+            preprocess(changed)
+    assert len(part_paths(project.processed / TABLE_FILE)) > 2

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import MADE, each_problem, write_raw
 
-from laptop_pricing.kit.data.read import escape_formulas, read_csv, read_dataset, read_rows
+from laptop_pricing.kit.data.read import escape_formulas, read_dataset, read_rows
+from laptop_pricing.kit.data.source import read_csv
 from laptop_pricing.kit.data.table import validate
 from laptop_pricing.kit.errors import UserError
 

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.csv
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from laptop_pricing.kit.data import source
-from laptop_pricing.kit.data.source import open_source
+from laptop_pricing.kit.data.source import csv_tables, open_source
 from laptop_pricing.kit.errors import UserError
 
 PLAIN = {"a": ["1", "-2.5"], "b": ["x", "y"]}
@@ -84,15 +87,72 @@ def test_an_unknown_ending_is_refused(tmp_path):
         open_source(tmp_path / "t.xlsx")
 
 
-def test_blocks_are_the_whole_table_whatever_their_size(tmp_path, monkeypatch):
+def test_blocks_are_the_whole_table_whatever_their_size(tmp_path):
     path = tmp_path / "t.csv"
     table = pd.DataFrame({"a": np.arange(25), "b": [f"$ {n:,}.5" for n in range(990, 1015)]})
     table.to_csv(path, index=False)
     whole = open_source(path).read()
-    monkeypatch.setattr(source.csv_blocks, "__defaults__", (",", 7))
-    found = open_source(path)
+    found = open_source(path, size=7)
     assert [len(block) for block in found.blocks()] == [7, 7, 7, 4]
     pd.testing.assert_frame_equal(found.read(), whole)
     found.write(tmp_path / "plain.csv")
     assert not open_source(tmp_path / "plain.csv").notes
     pd.testing.assert_frame_equal(open_source(tmp_path / "plain.csv").read(), whole)
+
+
+def outcome(read, *arguments):
+    """The blocks that are read, and in the end the message."""
+    blocks = []
+    try:
+        blocks += [table.to_pandas().astype(object) for table in read(*arguments)]
+    except UserError as error:
+        return blocks, str(error)
+    return blocks, ""
+
+
+_CELLS = st.sampled_from(["", " ", "a", " b", "nan", "NULL", "1.50", "é", "'", "#", "\\", "\x0b"])
+_ENDS = st.sampled_from(["\n", "\n", "\r\n", "\r", "\n\n", ",c\n", "\u2028\n"])
+_TABLES = st.lists(st.tuples(_CELLS, _CELLS, _ENDS), max_size=30)
+_BROKEN = st.sampled_from(["", "", '"x"', '"', "\0", "\udcff", "\ufeff", "x" * 140_000])
+
+
+@settings(max_examples=300, deadline=None)
+@example("a,b\n", [("1", "2", "\n")] * 3, "", 3)
+@given(
+    start=st.sampled_from(
+        [
+            "",
+            "\ufeff",
+            "\n",
+            "h,g\n",
+            "\ufeffh , g\r\n",
+            "h;g\n",
+            "h,h\n",
+            '"h","g"\n',
+            '"h,g",i\r',
+            '"h\ni",g\n',
+        ]
+    ),
+    table=_TABLES,
+    broken=_BROKEN,
+    size=st.integers(1, 9),
+)
+def test_both_readers_of_csv_agree(tmp_path_factory, start, table, broken, size):
+    text = start + "".join(f"{a},{b}{end}" for a, b, end in table) + broken
+    path = tmp_path_factory.getbasetemp() / "both.csv"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.MonkeyPatch.context() as patch:  # lines that go over Arrow's own blocks
+        options = pyarrow.csv.ReadOptions
+        patch.setattr(pyarrow.csv, "ReadOptions", lambda **o: options(**o | {"block_size": 40}))
+        quick, said = outcome(csv_tables, path, ",", size)
+    strict, expected = outcome(source._strict_tables, path, ",", size)
+    assert said == expected and len(quick) == len(strict)
+    for ours, theirs in zip(quick, strict):
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_a_file_without_quotes_is_read_by_arrow_alone(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,x\n" * 20, encoding="utf-8")
+    monkeypatch.setattr(source, "islice", lambda *_: pytest.fail("read by Python"))
+    assert [len(table) for table in csv_tables(path, size=8)] == [8, 8, 4]

@@ -13,8 +13,8 @@ from typing import Any
 from ..errors import DataUnavailable, UserError
 from ..files import atomic_path, checksum
 from ..project import Project
-from .read import read_dataset
-from .source import ENDINGS, open_source, read_csv, reason
+from .read import check_dataset
+from .source import ENDINGS, csv_tables, open_source, reason
 
 _MISSPELLED = "expected https://host/path, s3://bucket/path or a path; no user, no spaces"
 
@@ -36,7 +36,7 @@ def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any
     with atomic_path(project.raw, folder=project.interim) as part:
         try:
             notes, fetched = _write_csv(source, name, scheme, part, params.ingest.timeout_s)
-            rows = len(read_dataset(part, project.problem, params.preprocess.median_target))
+            rows = check_dataset(part, project.problem, params.preprocess.median_target)
         except UserError as error:
             error.place = error.place.replace(str(part), name)
             raise
@@ -48,7 +48,7 @@ def ingest(project: Project, source: str, shrink: bool = False) -> dict[str, Any
             raise UserError(name, found, "try again, or change ingest.md5 if the file has changed")
         before = 0
         with suppress(UserError):  # no dataset yet, or a damaged one
-            before = len(read_csv(project.raw))
+            before = sum(map(len, csv_tables(project.raw)))
         if 2 * rows < before and not shrink:
             found = f"found {rows} rows; data/raw has {before}"
             raise UserError(name, found, "add --shrink if that is right")

@@ -7,12 +7,16 @@ of any size is read in blocks.
 import csv
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
 import pyarrow.parquet
 from pyarrow import ArrowException
 
@@ -26,6 +30,7 @@ _DELIMITERS = ",;\t|"
 _MARK = r"(?:R\$|[$€£¥₹%])?"
 _ENGLISH = r"(\d{1,3}(?:,\d{3})+|\d+)?(\.\d+)?"  # 1,234.5
 _COMMA = r"(\d{1,3}(?:[. ]\d{3})+|\d+)?(,\d+)?"  # 1.234,5
+_CELLS = pa.dictionary(pa.int32(), pa.string())
 Blocks = Callable[[], Iterator[pd.DataFrame]]
 
 
@@ -36,6 +41,59 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 def csv_blocks(path: Path, delimiter: str = ",", size: int = BLOCK_ROWS) -> Iterator[pd.DataFrame]:
     """The same in blocks of so many rows; there is at least one."""
+    for table in csv_tables(path, delimiter, size):
+        yield table.to_pandas().astype(object)
+
+
+def csv_tables(path: Path, delimiter: str = ",", size: int = BLOCK_ROWS) -> Iterator[pa.Table]:
+    """The same blocks as Arrow tables, each column as a dictionary of its cells.
+
+    Arrow reads thirty times as fast as Python, and no quotes are no matter of opinion. Where there
+    is one, or anything is wrong, Python's reader goes on: it says what, and in which line.
+    """
+    done = 0
+    with suppress(ArrowException, OSError):
+        if _is_plain(path):
+            for table in _quick_tables(path, delimiter, size):
+                yield table
+                done += 1
+            return
+    yield from islice(_strict_tables(path, delimiter, size), done, None)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether there is no quote below the header's line, which Arrow need not understand."""
+    with open(path, "rb") as file:
+        rest = re.split(b"[\r\n]", file.readline(1 << 16), maxsplit=1)[-1]
+        parts = chain([rest], iter(lambda: file.read(1 << 20), b""))
+        return not any(b'"' in part or b"\0" in part for part in parts)
+
+
+def _quick_tables(path: Path, delimiter: str, size: int) -> Iterator[pa.Table]:
+    names = next(_strict_tables(path, delimiter, 1)).column_names
+    parsing = pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=False)
+    reading = pyarrow.csv.ReadOptions(column_names=names, block_size=1 << 22)
+    types = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, _CELLS))
+    with open(path, "rb") as file, pyarrow.csv.open_csv(file, reading, parsing, types) as batches:
+        held = pa.Table.from_batches([next(batches)])[1:]  # without the header
+        for batch in batches:
+            held = pa.concat_tables([held, pa.Table.from_batches([batch])])
+            while len(held) > size:
+                yield _checked(held[:size])
+                held = held[size:]
+        for start in range(0, max(len(held), 1), size):
+            yield _checked(held[start : start + size])
+
+
+def _checked(table: pa.Table) -> pa.Table:
+    table = table.unify_dictionaries()
+    cells = (chunk.dictionary for column in table.columns for chunk in column.chunks)
+    if any((pc.max(pc.utf8_length(c)).as_py() or 0) > csv.field_size_limit() for c in cells):
+        raise pa.ArrowInvalid("a cell that Python refuses")
+    return table
+
+
+def _strict_tables(path: Path, delimiter: str, size: int) -> Iterator[pa.Table]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=delimiter, strict=True)
@@ -47,17 +105,22 @@ def csv_blocks(path: Path, delimiter: str = ",", size: int = BLOCK_ROWS) -> Iter
                 raise UserError(path, f"column found twice: {', '.join(twice)}", "keep one of each")
             block: list[list[str]] = []
             for row in rows:
+                if len(block) == size:
+                    yield _as_table(names, block)
+                    block = []
                 if len(row) != len(names):
                     raise csv.Error(f"{len(row)} cells; expected {len(names)} as in the header")
                 block.append(row)
-                if len(block) == size:
-                    yield pd.DataFrame(block, columns=names, dtype=object)
-                    block = []
-            yield pd.DataFrame(block, columns=names, dtype=object)
+            yield _as_table(names, block)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(path, reason(error)) from None
     except csv.Error as error:
         raise UserError(f"{path}: line {lines.line_num}", f"{error}", "correct that line") from None
+
+
+def _as_table(names: list[str], rows: list[list[str]]) -> pa.Table:
+    columns = zip(*rows) if rows else [()] * len(names)
+    return pa.table([pa.array(cells, pa.string()).cast(_CELLS) for cells in columns], names)
 
 
 def reason(error: Exception) -> str:
@@ -83,18 +146,18 @@ class Source(NamedTuple):
                 block.to_csv(file, index=False, header=i == 0, lineterminator="\n")
 
 
-def open_source(path: Path, ending: str = "") -> Source:
+def open_source(path: Path, ending: str = "", size: int = BLOCK_ROWS) -> Source:
     """A file, or all files of a folder, which have the same columns; a UserError says why not.
 
     What kind of file it is says its name, or `ending`; how its cells are divided and its numbers
-    are written, its first rows.
+    are written, its first rows. A block has up to `size` rows.
     """
     files = [path]
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in ENDINGS)
     if not files:
         raise UserError(path, "a folder without tables", f"expected {', '.join(ENDINGS)} in it")
-    opened = [_open_file(file, ending or file.suffix.lower()) for file in files]
+    opened = [_open_file(file, ending or file.suffix.lower(), size) for file in files]
     heads = [next(blocks()) for blocks, _ in opened]
     for file, head in zip(files, heads):
         if list(head) != list(heads[0]):
@@ -120,22 +183,22 @@ def open_source(path: Path, ending: str = "") -> Source:
     return Source(blocks, notes)
 
 
-def _open_file(path: Path, ending: str) -> tuple[Blocks, list[str]]:
+def _open_file(path: Path, ending: str, size: int) -> tuple[Blocks, list[str]]:
     if ending not in ENDINGS:
         expected = f"expected {', '.join(ENDINGS)}, or a folder of them"
         raise UserError(path, f"found {ending or 'no ending'}; {expected}")
     if ending == ".parquet":
-        return partial(_parquet_blocks, path), ["Parquet"]
+        return partial(_parquet_blocks, path, size), ["Parquet"]
     delimiter = _delimiter(path)
     notes = [] if delimiter == "," else [f"columns are divided by {delimiter!r}"]
-    return partial(csv_blocks, path, delimiter), notes
+    return partial(csv_blocks, path, delimiter, size), notes
 
 
-def _parquet_blocks(path: Path) -> Iterator[pd.DataFrame]:
+def _parquet_blocks(path: Path, size: int) -> Iterator[pd.DataFrame]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             empty = [file.schema_arrow.empty_table()]  # so that there is a block
-            for batch in file.iter_batches(BLOCK_ROWS) if file.metadata.num_rows else empty:
+            for batch in file.iter_batches(size) if file.metadata.num_rows else empty:
                 table = batch.to_pandas()
                 table = table if table.index.names == [None] else table.reset_index()
                 text = table.map(str).where(table.notna(), "").astype(object)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from ..problem import Column, says_nothing
-from .table import GROUP
+from .table import GROUP, by_cell
 
 HOLDOUT_RULE = "v1"  # Frozen. Another rule is another name: results under both do not compare.
 HOLDOUT_PERCENT = 20
@@ -20,12 +21,12 @@ def raw_key(text: pd.DataFrame, columns: Sequence[Column]) -> pd.Series:
 
     Where a column may be unknown, whatever says so is blank.
     """
-    cells = [text[column.name].str.strip().str.lower() for column in columns]
-    cells = [
-        part.mask(part.map(says_nothing), "") if column.unknown else part
-        for part, column in zip(cells, columns)
-    ]
-    return cells[0].str.cat(cells[1:], sep="|") if len(cells) > 1 else cells[0]
+    cells = [by_cell(partial(_as_found, column), text[column.name]) for column in columns]
+    return pd.Series(["|".join(row) for row in zip(*cells)], text.index, object, columns[0].name)
+
+
+def _as_found(column: Column, cell: str) -> str:
+    return "" if column.unknown and says_nothing(cell) else cell.strip().lower()
 
 
 def is_held_out(keys: pd.Series) -> pd.Series:

@@ -1,8 +1,9 @@
 """Text as found -> typed, validated rows, and the cells that broke a rule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..problem import REFUSED, Column, RowRule
@@ -22,13 +23,17 @@ def validate(
     ``row`` (the index), ``column``, ``value`` (as found) and ``rule`` of every cell that was not
     read, and of every rule that a row of good cells breaks.
     """
-    typed, refused = pd.DataFrame(index=text.index), pd.DataFrame(index=text.index)
+    cells, refusals = {}, {}
     for c in columns:
-        values = {cell: c.read(cell) for cell in text[c.name].unique()}
-        typed[c.name] = text[c.name].map(pd.Series(values, dtype=object))
-        refused[c.name] = typed[c.name] == REFUSED
+        codes, distinct = pd.factorize(text[c.name], use_na_sentinel=False)
+        values = [c.read(cell) for cell in distinct]
+        refusals[c.name] = np.array([value is REFUSED for value in values], bool)[codes]
+        values = [False if value is REFUSED else value for value in values]  # of any type
+        cells[c.name] = pd.Series(values, dtype=_dtype(c)).array.take(codes)
+    refused = pd.DataFrame(refusals, text.index)
     bad = refused[refused.any(axis=1)]
-    rows, good = text.loc[bad.index], typed.drop(bad.index)
+    rows = text.loc[bad.index].astype(object)
+    good = pd.DataFrame(cells, text.index).drop(bad.index)
     header = pd.Series(True, rows.index)
     for c in columns:
         words = [c.name, c.raw_name, *([""] if c.optional else [])]
@@ -37,12 +42,17 @@ def validate(
     for c in columns:
         cells = rows.loc[bad[c.name] & ~header, c.name]
         lines += [(row, c.name, cell, c.rule) for row, cell in cells.items()]
-    good = good.astype({c.name: _dtype(c) for c in columns})
     for rule in rules if len(good) else ():
         lines += [(row, "", "", rule.text) for row in good.index[~_held(rule, good)]]
     failures = pd.DataFrame(lines, columns=["row", "column", "value", "rule"])
     failures = failures.sort_values(["row", "column"], kind="stable", ignore_index=True)
     return good.drop(index=failures["row"].unique(), errors="ignore"), failures
+
+
+def by_cell(function: Callable[[Any], Any], cells: pd.Series) -> np.ndarray:
+    """What a function gives for each cell; it is asked once about those that are equal."""
+    codes, distinct = pd.factorize(cells, use_na_sentinel=False)
+    return pd.Series([function(cell) for cell in distinct], dtype=object).to_numpy()[codes]
 
 
 def _dtype(column: Column) -> str:

@@ -74,7 +74,8 @@ class Neighbours:
         """Those of a processed table."""
         import pandas as pd
 
-        cases = table[list(problem.names)].drop_duplicates().head(MOST_CASES)
+        cases = table[list(problem.names)].drop_duplicates()
+        cases = cases.iloc[:: -(-len(cases) // MOST_CASES)]
         found = [pd.factorize(cases[n], sort=True, use_na_sentinel=False) for n in cases]
         named = {
             name: [None if pd.isna(value) else value for value in known.tolist()]

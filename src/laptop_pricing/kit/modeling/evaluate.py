@@ -5,8 +5,9 @@ sides of one: G. C. Cawley and N. L. C. Talbot, "On over-fitting in model select
 selection bias in performance evaluation", JMLR 11, 2010.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import pandas as pd
@@ -17,26 +18,41 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from ..data.table import GROUP, features, records
 from ..files import render
 from ..params import TrainParams
 from ..problem import Problem
+from ..progress import progress
 from .bundle import Neighbours
+from .search import search, shares_sums
 from .task import figure, outputs, task_of
 
 MIN_SLICE_ROWS = 30
 LEARNING_SHARES = (0.125, 0.25, 0.5)
 DRAWS = 2000
+MOST_MEASURED = 2000  # rows of a fold whose distance is measured
+
+
+class Fold(NamedTuple):
+    """One fold of one seed, and the model for it where that is fitted already."""
+
+    seed: int
+    fold: int
+    train: np.ndarray  # positions of rows
+    test: np.ndarray
+    fitted: Any = None
 
 
 def fit(model: Any, problem: Problem, table: pd.DataFrame) -> Any:
     """A copy of the model, fitted on a processed table; a search by folds gets the groups."""
     told = {"groups": table[GROUP]} if isinstance(model, BaseSearchCV) else {}
-    target = task_of(problem).learned(table)
-    return clone(model).fit(features(problem.features, table), target, **told)
+    X, target = features(problem.features, table), task_of(problem).learned(table)
+    if shares_sums(model):
+        return search(model, X, target, **told)
+    return clone(model).fit(X, target, **told)
 
 
 def baselines(problem: Problem) -> dict[str, Any]:
@@ -60,7 +76,6 @@ def baselines(problem: Problem) -> dict[str, Any]:
     return {task.trivial: trivial, task.plain: make_pipeline(encode, plain)}
 
 
-@threadpool_limits.wrap(limits=1)  # more threads would wait for each other on tables of this size
 def cross_validate(
     model: Any,
     problem: Problem,
@@ -68,10 +83,12 @@ def cross_validate(
     params: TrainParams,
     name: str = "",
     share: float = 1.0,
+    folds: Optional[Sequence[Fold]] = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Nested cross-validation over all rows of a processed table, by its groups.
 
-    Below 1, only that `share` of the groups of a training part is learned from.
+    Below 1, only that `share` of the groups of a training part is learned from. The `folds` are
+    drawn by the seeds of `params`, unless they are given. On several processors they run together.
 
     Returns
     -------
@@ -80,46 +97,68 @@ def cross_validate(
     predictions
         One line per seed and row: ``row``, ``seed``, ``fold``, ``actual``, ``predicted`` by a model
         that saw no row of that group, and ``distance``: in how many fields the nearest row that it
-        saw differs. Of classes, actual is the place of one, predicted that of the likeliest, and
-        ``chance_of_...`` the chance of each.
+        saw differs; where rows are many, of some. Of classes, actual is the place of one, predicted
+        that of the likeliest, and ``chance_of_...`` the chance of each.
     """
-    folds, parts, task = [], [], task_of(problem)
-    splits = list(task.folds(table, params))
-    progress = tqdm(splits, f"Cross-validating {name}".strip(), disable=None, leave=False)
-    for seed, fold, train, test in progress:
-        seen, unseen = table.iloc[train], table.iloc[test]
-        if shared := set(seen[GROUP]) & set(unseen[GROUP]):
-            raise ValueError(f"{len(shared)} groups on both sides of fold {fold}")
-        if share < 1:
-            random = np.random.default_rng(seed)
-            kept = [
-                random.permutation(groups)[: max(2, round(share * len(groups)))]
-                for groups in task.strata(seen)
-            ]
-            seen = seen[seen[GROUP].isin(np.concatenate(kept))]
-        cases = features(problem.features, unseen)
-        found = outputs(fit(model, problem, seen), cases, problem.classes)
-        place = {"seed": seed, "fold": fold}
-        actual = task.learned(unseen).to_numpy()
-        folds.append(place | {"rows": len(seen)} | task.score(actual, found))
-        distance = Neighbours.of(problem, seen).distances(records(unseen, problem.names))
-        said = {"actual": actual} | task.columns(found) | {"distance": distance}
-        parts.append(pd.DataFrame({"row": unseen.index} | place | said))
+    folds = [Fold(*fold) for fold in task_of(problem).folds(table, params)] if not folds else folds
+    one = delayed(_validate_fold)
+    runs = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
+        one(model, problem, table, fold, share) for fold in folds
+    )
+    done = progress(runs, f"Cross-validating {name}".strip(), total=len(folds))
+    lines, parts = zip(*done)
     predictions = pd.concat(parts).sort_values(["seed", "row"], ignore_index=True)
-    return pd.DataFrame(folds), predictions
+    return pd.DataFrame(lines), predictions
+
+
+@threadpool_limits.wrap(limits=1)  # more threads would wait for each other on tables of this size
+def _validate_fold(
+    model: Any, problem: Problem, table: pd.DataFrame, fold: Fold, share: float
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The line and the predictions of one fold."""
+    task = task_of(problem)
+    seen, unseen = table.iloc[fold.train], table.iloc[fold.test]
+    if shared := set(seen[GROUP]) & set(unseen[GROUP]):
+        raise ValueError(f"{len(shared)} groups on both sides of fold {fold.fold}")
+    if share < 1:
+        random = np.random.default_rng(fold.seed)
+        kept = [
+            random.permutation(groups)[: max(2, round(share * len(groups)))]
+            for groups in task.strata(seen)
+        ]
+        seen = seen[seen[GROUP].isin(np.concatenate(kept))]
+    if share < 1 or not fold.fitted:  # a smaller part gets the penalty of the whole, where known
+        model = getattr(fold.fitted, "best_estimator_", fold.fitted) or model
+        fold = fold._replace(fitted=fit(model, problem, seen))
+    found = outputs(fold.fitted, features(problem.features, unseen), problem.classes)
+    actual = task.learned(unseen).to_numpy()
+    place = {"seed": fold.seed, "fold": fold.fold}
+    line = place | {"rows": len(seen)} | task.score(actual, found)
+    said = {"actual": actual} | task.columns(found)
+    predictions = pd.DataFrame({"row": unseen.index} | place | said)
+    step = -(-len(unseen) // MOST_MEASURED)
+    cases = records(unseen.iloc[::step], problem.names)
+    distances = pd.Series(Neighbours.of(problem, seen).distances(cases), predictions.index[::step])
+    return line, predictions.assign(distance=distances)
 
 
 def learning_curve(
-    model: Any, problem: Problem, table: pd.DataFrame, params: TrainParams, folds: pd.DataFrame
+    model: Any,
+    problem: Problem,
+    table: pd.DataFrame,
+    params: TrainParams,
+    folds: pd.DataFrame,
+    drawn: Optional[Sequence[Fold]] = None,
 ) -> pd.DataFrame:
     """How the error falls as the training part grows, over the folds of the first seed.
 
     Gives lines as the `folds` of :func:`cross_validate`, which are the last point, with ``share``.
     """
     first, parts = params.model_copy(update={"seeds": params.seeds[:1]}), []
+    drawn = [fold for fold in drawn or () if fold.seed == params.seeds[0]]
     for share in LEARNING_SHARES:
         with suppress(ValueError):  # the model may need more rows than a small part has
-            part, _ = cross_validate(model, problem, table, first, "parts", share)
+            part, _ = cross_validate(model, problem, table, first, "parts", share, drawn)
             parts.append(part.assign(share=share))
     whole = folds[folds["seed"] == params.seeds[0]].assign(share=1.0)
     return pd.concat([*parts, whole], ignore_index=True)

@@ -68,15 +68,16 @@ class FactorLogistic(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise ValueError(f"the target: found {self.classes_.tolist()}; expected two classes")
         asked = Questions(self.columns, X, self.crossed, self.knots)
+        matrix, *scaling = asked.matrix(X)
         if len(self.classes_) == 2 and asked.bounded.any():
-            lines: Any = [fit_logistic(asked.matrix, codes, asked.bounded, self.alpha)]
+            lines: Any = [fit_logistic(matrix, codes, asked.bounded, self.alpha)]
         else:
             small = asked.n_terms * len(self.classes_) <= _SMALL
             solver = LogisticRegression(C=1 / self.alpha, tol=_CLOSE, max_iter=10_000)
             solver.set_params(solver="newton-cholesky" if small else "lbfgs")
-            solver.fit(asked.matrix[:, : asked.n_terms], codes)
+            solver.fit(matrix[:, : asked.n_terms], codes)
             lines = zip(solver.coef_, solver.intercept_)
-        scores = [asked.numbers(*line) for line in lines]
+        scores = [asked.numbers(*line, *scaling) for line in lines]
         classes, fields = self.classes_.tolist(), asked.levels.fields
         self.factors_ = ClassFactors({"classes": classes, "fields": fields, "scores": scores})
         self.n_features_in_ = len(self.columns)

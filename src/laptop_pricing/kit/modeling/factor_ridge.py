@@ -4,7 +4,7 @@ It asks the :class:`Questions` of a table, so that a step up never lowers the pr
 """
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from ..problem import Column
 from .factors import Explanation, Factors
 from .questions import Questions
-from .ridge import check_alpha, fit_ridge
+from .ridge import check_alpha
+from .sums import Solution, gather
 
 
 class FactorRidge(RegressorMixin, BaseEstimator):
@@ -58,25 +59,28 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         self.weighted = weighted
         self.knots = knots
 
-    def fit(self, X: Any, y: Any, sample_weight: Optional[Any] = None) -> "FactorRidge":
+    def fit(self, X: Any, y: Any, sample_weight: Any = 1) -> "FactorRidge":
         """Fit on a table with the columns by name; a ValueError if the target does not allow it."""
         y = np.asarray(y, dtype=float)
-        self._check(y)
+        self.check(y.min())
+        rows = gather(self.questions(X), X, y, [self.weighted], sample_weight)
+        return self.take(rows.questions, *rows.solve([self.alpha], self.link, self.weighted))
+
+    def questions(self, X: Any) -> Questions:
+        """What is asked about rows such as these."""
+        return Questions(self.columns, X, self.crossed, self.knots)
+
+    def take(self, asked: Questions, found: Solution) -> "FactorRidge":
+        """Be fitted by a solution that has been found."""
         additive = self.link == "identity"
-        unit = float(f"{y.std():.6g}") or 1.0 if additive else 1.0
-        linked = y / unit if additive else np.log(y)
-        weights = np.median(y) / y if self.weighted else np.ones(len(y))
-        if sample_weight is not None:
-            weights = weights * np.asarray(sample_weight, dtype=float)
-        asked = Questions(self.columns, X, self.crossed, self.knots)
-        coef, intercept = fit_ridge(asked.matrix, linked, asked.bounded, self.alpha, weights)
         numbers = {
             "fields": asked.levels.fields,
             "link": self.link,
-            "unit": unit,
-            "least": float(y.min()) if additive and y.min() > 0 else None,
+            "unit": found.unit,
+            "least": float(found.least) if additive and found.least > 0 else None,
         }
-        self.factors_ = Factors(numbers | asked.numbers(coef, intercept))
+        told = asked.numbers(found.coef, found.intercept, found.means, found.scales)
+        self.factors_ = Factors(numbers | told)
         self.n_features_in_ = len(self.columns)
         return self
 
@@ -90,10 +94,11 @@ class FactorRidge(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return self.factors_.explain(X)
 
-    def _check(self, y: np.ndarray) -> None:
+    def check(self, least: float) -> None:
+        """A ValueError says which param is wrong, or that the lowest target is, for the others."""
         check_alpha(self.alpha)
         if self.link not in ("log", "identity"):
             raise ValueError(f"link: found {self.link!r}; expected log or identity")
-        if (self.link == "log" or self.weighted) and not (y > 0).all():
+        if (self.link == "log" or self.weighted) and not least > 0:
             needed = "log and weights need numbers above zero"
-            raise ValueError(f"the target: found {y.min():g}; {needed}")
+            raise ValueError(f"the target: found {least:g}; {needed}")

@@ -24,7 +24,7 @@ _DECIMALS = 9  # of the coefficients, so that processors whose last bits differ 
 
 
 class Questions:
-    """The questions about a table, answered.
+    """What is asked about a case, and what the answers make of a table.
 
     Parameters
     ----------
@@ -40,11 +40,14 @@ class Questions:
     Attributes
     ----------
     levels : Levels
-    matrix : ndarray, shape (n_rows, n_terms + n_second)
-        The answers, centred: of each term, then of those that enter a second time.
-    bounded : ndarray of bool
+    bounded : ndarray of bool, shape (n_columns,)
         Whose coefficients may not be negative.
     n_terms : int
+        Questions, and pairs of them.
+    n_columns : int
+        Those, and the terms that enter a second time.
+    fixed : bool
+        Whether they are the same whatever the rows.
     """
 
     def __init__(self, columns: Sequence[Column], X: Any, crossed: Sequence[str], knots: int):
@@ -54,33 +57,51 @@ class Questions:
             raise ValueError(f"crossed: found {list(crossed)}; expected {allowed}")
         if not isinstance(knots, int) or not 2 <= knots <= 100:
             raise ValueError(f"knots: found {knots!r}; expected a number from 2 to 100")
-        self.levels, rising, straight = _questions(columns, X, knots)
+        self.levels, rising, self._straight = _questions(columns, X, knots)
         levels = self.levels
-        answers = levels.of_table(X) @ levels.answers.T
-        scales = np.where(straight, answers.std(axis=0), 1)
-        scales[scales == 0] = 1  # the same answer everywhere
+        self.fixed = knots == 2 or not any(c.numeric and not c.levels for c in columns)
         first, second = np.triu_indices(len(rising), 1)
         is_crossed = np.isin([levels.names[owner] for owner in levels.owner], list(crossed))
         used = (levels.owner[first] != levels.owner[second]) & (
             is_crossed[first] | is_crossed[second]
         )
         self._first, self._second = first, second = first[used], second[used]
-        terms = np.hstack([answers, answers[:, first] * answers[:, second]])
-        self._scales = np.concatenate([scales, scales[first] * scales[second]])
-        terms /= self._scales
-        means = terms.mean(axis=0)
         # With a free question a rising one enters a second time: where the free one is not true.
-        self._size, self.n_terms = len(rising), terms.shape[1]
+        self._size, self.n_terms = len(rising), len(rising) + len(first)
         mixed = np.flatnonzero(rising[first] != rising[second])
-        self._step = step = np.where(rising[first], first, second)[mixed]
-        self._pair = pair = self._size + mixed
-        terms -= means
-        self.matrix = np.hstack([terms, terms[:, step] - terms[:, pair]])
+        self._step = np.where(rising[first], first, second)[mixed]
+        self._pair = self._size + mixed
+        self.n_columns = self.n_terms + len(mixed)
         either = rising[first] | rising[second]
-        self.bounded = np.concatenate([rising, either, np.ones(len(pair), bool)])
-        self._means = means * self._scales
+        self.bounded = np.concatenate([rising, either, np.ones(len(mixed), bool)])
 
-    def numbers(self, coef: np.ndarray, intercept: float) -> dict[str, Any]:
+    def terms(self, X: Any) -> np.ndarray:
+        """The answers, and the products of pairs: shape (n_rows, n_terms)."""
+        answers = self.levels.of_table(X) @ self.levels.answers.T
+        return np.hstack([answers, answers[:, self._first] * answers[:, self._second]])
+
+    def scales(self, deviations: np.ndarray) -> np.ndarray:
+        """What each term is divided by, given the standard deviations of the answers."""
+        scales = np.where(self._straight, deviations[: self._size], 1)
+        scales[scales == 0] = 1  # the same answer everywhere
+        return np.concatenate([scales, scales[self._first] * scales[self._second]])
+
+    def twice(self, terms: np.ndarray) -> np.ndarray:
+        """With those that enter a second time: shape (..., n_columns)."""
+        return np.concatenate([terms, terms[..., self._step] - terms[..., self._pair]], axis=-1)
+
+    def matrix(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The columns, scaled and centred, shape (n_rows, n_columns), and means and scales."""
+        terms = self.terms(X)
+        scales = self.scales(terms[:, : self._size].std(axis=0))
+        terms /= scales
+        means = terms.mean(axis=0)
+        terms -= means
+        return self.twice(terms), means * scales, scales
+
+    def numbers(
+        self, coef: np.ndarray, intercept: float, means: np.ndarray, scales: np.ndarray
+    ) -> dict[str, Any]:
         """What :class:`Factors` takes: ``intercept``, ``worth``, ``means`` and ``pairs``.
 
         `coef` has one coefficient per column of the matrix, or per term.
@@ -90,13 +111,13 @@ class Questions:
         if len(second_time):
             np.add.at(worth, self._step, second_time)
             worth[self._pair] -= second_time
-        worth = (worth / self._scales).round(_DECIMALS)
+        worth = (worth / scales).round(_DECIMALS)
         size, places = self._size, (self._first.tolist(), self._second.tolist())
-        pairs = zip(*places, worth[size:].tolist(), self._means[size:].tolist())
+        pairs = zip(*places, worth[size:].tolist(), means[size:].tolist())
         return {
             "intercept": float(np.round(intercept, _DECIMALS)),
             "worth": worth[:size].tolist(),
-            "means": self._means[:size].tolist(),
+            "means": means[:size].tolist(),
             "pairs": [list(pair) for pair in pairs if pair[2]],
         }
 

@@ -1,20 +1,23 @@
 """The step ``train``: data/processed -> models/, metrics.json and the plots."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
 
 import pandas as pd
-from pyarrow import ArrowException
 from threadpoolctl import threadpool_limits
 
+from ..data.parts import read_sample
 from ..data.preprocess import SUMMARY_FILE, TABLE_FILE
 from ..data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
 from ..data.table import GROUP, KEY
 from ..errors import UserError
 from ..files import write_json
+from ..params import TrainParams
 from ..problem import Problem
 from ..project import Project
-from . import evaluate, plots
+from ..workers import Workers
+from . import evaluate, large, plots
 from .bundle import Neighbours, load_bundle, save_bundle
 from .gate import check_criteria
 from .task import task_of
@@ -24,23 +27,25 @@ _KEPT = {"model", "train"}  # the params that metadata.json holds
 
 
 @threadpool_limits.wrap(limits=1)  # sums in the same order on any number of cores
-def train(project: Project) -> dict[str, Any]:
+def train(project: Project, workers: Workers = Workers()) -> dict[str, Any]:
     """Evaluate, fit without the hold-out, and write the bundle, the metrics and the plots.
 
     Gives the content of metrics.json: ``cv`` (mean and sd over the folds), ``sampling`` (95 % if
     other rows had been drawn), ``baselines``, what the task measures beside, ``holdout``, ``rows``.
     """
-    problem, params, task = project.problem, project.params.train, task_of(project.problem)
+    problem, task, model = project.problem, task_of(project.problem), project.model()
     check_criteria(task.metrics, project.params)
-    table, summary = read_processed(project)
-    model = project.model()
-    folds, predictions = _evaluate(project, model, table)
+    table, summary = read_processed(project, whole=not _by_sums(model))
+    params = project.params.train.for_rows(summary["kept"])
+    task.check(table, params)
+    learned = _learn(project, model, table, summary, params, workers)
+    folds, predictions, fitted = learned.folds, learned.predictions, learned.model
+    held_out = is_held_out(table[KEY])
+    seen, unseen = table[~held_out], table[held_out]
     covered = task.covered(predictions, params)
     slices = evaluate.slices(problem, predictions, table)
 
-    held_out = is_held_out(table[KEY])
-    seen, unseen = table[~held_out], table[held_out]
-    fitted, neighbours = evaluate.fit(model, problem, seen), Neighbours.of(problem, seen)
+    neighbours = Neighbours.of(problem, seen)
     calibration = task.calibrate(predictions[~predictions["row"].map(held_out)], params)
     by_field = slices[slices["by"] == problem.slice_by].set_index("slice").filter(["rows", "ratio"])
     facts = {
@@ -59,11 +64,11 @@ def train(project: Project) -> dict[str, Any]:
     metrics = {
         "cv": evaluate.summarise(folds),
         "sampling": evaluate.sampling_interval(problem, predictions, table[GROUP]),
-        "baselines": _baselines(project, table, folds),
+        "baselines": learned.baselines,
         **task.measured(covered, params),
         "holdout": task.score(actual, predicted)
         | task.held_out(facts["calibration"], actual, predicted),
-        "rows": {"trained": len(seen), "held_out": len(unseen)},
+        "rows": {"trained": learned.rows, "held_out": len(unseen)},
     }
     facts["metrics"] = metrics = rounded(metrics)
     save_bundle(project.models, fitted, problem, neighbours, facts)
@@ -74,52 +79,93 @@ def train(project: Project) -> dict[str, Any]:
     if explained:
         effects = pd.DataFrame(explained.effects, table.index, list(problem.names))
     floor = evaluate.noise_floor(problem, table, predictions)
-    curve = evaluate.learning_curve(model, problem, table, params, folds)
     plots.save_plots(
         project,
         **task.plots(covered, metrics, params),
         slices=plots.draw_slices(problem, evaluate.large(slices), promised),
-        learning_curve=plots.draw_learning_curve(problem, curve, floor, promised),
+        learning_curve=plots.draw_learning_curve(problem, learned.curve, floor, promised),
         factors=plots.draw_factors(problem, effects, bool(explained and explained.additive)),
     )
     return metrics
 
 
-def _evaluate(
-    project: Project, model: Any, table: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cross-validate the project's model; what cannot be learned or predicted is refused."""
-    problem, params, task = project.problem, project.params.train, task_of(project.problem)
-    task.check(table, params)
+class _Learned(NamedTuple):
+    folds: pd.DataFrame
+    predictions: pd.DataFrame
+    baselines: dict[str, Any]
+    curve: pd.DataFrame
+    model: Any
+    rows: int  # that it was fitted on
+
+
+def _by_sums(model: Any) -> bool:
     try:
-        folds, predictions = evaluate.cross_validate(model, problem, table, params)
+        return large.can_learn(model)
     except ValueError as error:
         raise UserError("params.yaml: model", str(error)) from None
-    task.check_outputs(task.outputs_in(predictions))
-    return folds, predictions
 
 
-def _baselines(project: Project, table: pd.DataFrame, folds: pd.DataFrame) -> dict[str, Any]:
-    problem, params, against = project.problem, project.params.train, {}
+def _learn(
+    project: Project,
+    model: Any,
+    table: pd.DataFrame,
+    summary: dict[str, Any],
+    params: TrainParams,
+    workers: Workers,
+) -> _Learned:
+    """Validate and fit the model; what cannot be learned or predicted is refused."""
+    problem, task, drawn = project.problem, task_of(project.problem), None
+    seen = table[~is_held_out(table[KEY])]
+    try:
+        with workers.fits():
+            if _by_sums(model) and summary["kept"] > project.params.scale.memory_rows:
+                whole = large.learn(project, table, summary["groups"], params, workers)
+                drawn = whole.on_sample
+            lines, predictions = evaluate.cross_validate(model, problem, table, params, folds=drawn)
+            task.check_outputs(task.outputs_in(predictions))
+            baselines = _baselines(problem, table, params, lines, drawn)
+            folds = whole.folds if drawn else lines
+            curve = evaluate.learning_curve(model, problem, table, params, folds, drawn)
+            if drawn:
+                return _Learned(folds, predictions, baselines, curve, whole.model, whole.rows)
+            fitted = evaluate.fit(model, problem, seen)
+            return _Learned(folds, predictions, baselines, curve, fitted, len(seen))
+    except ValueError as error:
+        raise UserError("params.yaml: model", str(error)) from None
+
+
+def _baselines(
+    problem: Problem,
+    table: pd.DataFrame,
+    params: TrainParams,
+    folds: pd.DataFrame,
+    drawn: Optional[Sequence[evaluate.Fold]],
+) -> dict[str, Any]:
+    """The plain models beside the model, on the same rows."""
+    blank, against = [fold._replace(fitted=None) for fold in drawn or ()], {}
     for name, other in evaluate.baselines(problem).items():
-        others, _ = evaluate.cross_validate(other, problem, table, params, name)
+        others, _ = evaluate.cross_validate(other, problem, table, params, name, folds=blank)
         against[name] = evaluate.against(problem, folds, others, params)
     return against
 
 
-def read_processed(project: Project) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """What ``preprocess`` wrote: table.parquet, and summary.json."""
-    path = project.processed / TABLE_FILE
+def read_processed(project: Project, whole: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What ``preprocess`` wrote: the table, and summary.json.
+
+    Of a table with more rows than ``scale.memory_rows`` a sample of some as many, unless the
+    `whole` is asked for: the same one each time, with whole groups of equal rows.
+    """
+    path, most = project.processed / TABLE_FILE, project.params.scale.memory_rows
     try:
-        table = pd.read_parquet(path)
         summary = json.loads((project.processed / SUMMARY_FILE).read_text(encoding="utf-8"))
+        if summary["groups"] < MIN_GROUPS:
+            found = f"{summary['groups']} different {project.problem.items}; expected {MIN_GROUPS}"
+            raise UserError(path, f"{found} or more, for folds that mean much")
+        table = read_sample(path, 1.0 if whole else most / summary["kept"])
     except FileNotFoundError as error:
         raise UserError(error.filename, "no such file", "run dvc repro") from None
-    except (ArrowException, ValueError) as error:
+    except ValueError as error:
         raise UserError(f"{path} or {SUMMARY_FILE}", f"damaged: {error}", "run dvc repro") from None
-    if summary["groups"] < MIN_GROUPS:
-        found = f"{summary['groups']} different {project.problem.items}"
-        raise UserError(path, f"{found}; expected {MIN_GROUPS} or more, for folds that mean much")
     return table, summary
 
 
