@@ -17,7 +17,6 @@ import psutil
 import pytest
 from problems import MADE, make_project
 from servers import free_port, running
-from sklearn.utils.parallel import Parallel, delayed
 from solo import BIN, call
 
 import laptop_pricing
@@ -153,7 +152,7 @@ def test_errors_of_the_work_come_through_as_they_are(cluster):
         cluster.reduce(refuse, range(3), max)
     told = refused.value
     assert (told.place, told.problem, told.remedy) == ("cases.csv", "found 3", "expected 4")
-    assert vars(pickle.loads(pickle.dumps(told))) == vars(told)  # as joblib sends it
+    assert vars(pickle.loads(pickle.dumps(told))) == vars(told)
     with pytest.raises(OSError) as failed:
         list(cluster.map(full, range(3)))
     assert (failed.value.errno, failed.value.filename) == (errno.ENOSPC, "/there/part")
@@ -173,8 +172,7 @@ def test_fits_run_on_the_workers_or_in_threads(cluster):
 
     found = {}
     for workers in (cluster, Workers()):
-        with workers.fits():
-            found[workers] = set(Parallel(n_jobs=-1)(delayed(where)(i) for i in range(8)))
+        found[workers] = set(workers.fits(where, range(8)))
     pids = set(cluster.client.run(os.getpid).values())
     assert {pid for pid, _ in found[cluster]} <= pids and os.getpid() not in pids
     assert {pid for pid, _ in found[workers]} == {os.getpid()}
@@ -191,10 +189,7 @@ def test_a_lost_scheduler_is_told_in_one_line(tmp_path, way):
             with open_workers(address) as workers:
                 lost = threading.Timer(2, process.kill)
                 lost.start()
-                if way == "map":
-                    list(workers.map(slow, range(300)))
-                with workers.fits():
-                    Parallel(n_jobs=2)(delayed(slow)(i) for i in range(300))
+                list(getattr(workers, way)(slow, range(300)))
     assert str(failed.value) == f"{address}: the scheduler is lost; see its log; run again"
 
 

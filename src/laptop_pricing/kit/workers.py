@@ -29,8 +29,6 @@ Rows = Sequence[int]
 class Workers:
     """Runs functions in this process. Results come in the order of the items."""
 
-    backend = "threading"  # joblib's
-
     def map(
         self, function: Function, items: Iterable[Any], what: str = "", rows: Rows = ()
     ) -> Iterator[Any]:
@@ -54,16 +52,13 @@ class Workers:
         sums = self.map(partial(_sum, function, add), groups, what, [*map(sum, counts)])
         return reduce(add, sums)
 
-    @contextmanager
-    def fits(self) -> Iterator[None]:
-        """Within it joblib's ``Parallel(n_jobs=-1)`` works in threads here, or on the workers.
+    def fits(self, function: Function, items: Sequence[Any], what: str = "") -> Iterator[Any]:
+        """As :meth:`map`, for long calculations: here in threads, as many as processors."""
+        from sklearn.utils.parallel import Parallel, delayed
 
-        A lost worker may end it with an error, since it may have held the data.
-        """
-        from joblib import parallel_config
-
-        with parallel_config(self.backend, n_jobs=-1):
-            yield
+        run = delayed(function)
+        runs = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(map(run, items))
+        return progress(runs, what, total=len(items))
 
     def _results(self, function: Function, items: Iterable[Any]) -> Iterator[Any]:
         return map(function, items)
@@ -76,10 +71,11 @@ def _sum(function: Function, add: Any, items: Iterable[Any]) -> Any:
 class _Cluster(Workers):
     """Runs functions on Dask's workers. What is lost with a worker runs again on another."""
 
-    backend = "dask"
-
     def __init__(self, client: Any) -> None:
         self.client, self.address = client, client.scheduler.address
+
+    def fits(self, function: Function, items: Sequence[Any], what: str = "") -> Iterator[Any]:
+        return self.map(function, items, what)
 
     def _results(self, function: Function, items: Iterable[Any]) -> Iterator[Any]:
         waiting: deque[Any] = deque()
@@ -177,8 +173,7 @@ def _in_one_line(client: Any) -> Iterator[None]:
         found = f"a part of the work ended {error.allowed_failures + 1} workers"
         raise StepFailed(address, found, "they may need more memory") from None
     except (CancelledError, ClosedClientError, CommClosedError):
-        lost = "a worker" if client.status == "running" else "the scheduler"
-        raise StepFailed(address, f"{lost} is lost", "see its log; run again") from None
+        raise StepFailed(address, "the scheduler is lost", "see its log; run again") from None
 
 
 def _no_worker(address: str) -> StepFailed:

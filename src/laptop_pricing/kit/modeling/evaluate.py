@@ -7,6 +7,7 @@ selection bias in performance evaluation", JMLR 11, 2010.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -18,14 +19,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from ..data.table import GROUP, features, records
 from ..files import render
 from ..params import TrainParams
 from ..problem import Problem
-from ..progress import progress
+from ..workers import Workers
 from .bundle import Neighbours
 from .search import search, shares_sums
 from .task import figure, outputs, task_of
@@ -84,6 +84,7 @@ def cross_validate(
     name: str = "",
     share: float = 1.0,
     folds: Optional[Sequence[Fold]] = None,
+    workers: Workers = Workers(),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Nested cross-validation over all rows of a processed table, by its groups.
 
@@ -101,11 +102,8 @@ def cross_validate(
         that of the likeliest, and ``chance_of_...`` the chance of each.
     """
     folds = [Fold(*fold) for fold in task_of(problem).folds(table, params)] if not folds else folds
-    one = delayed(_validate_fold)
-    runs = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
-        one(model, problem, table, fold, share) for fold in folds
-    )
-    done = progress(runs, f"Cross-validating {name}".strip(), total=len(folds))
+    validate = partial(_validate_fold, model, problem, table, share)
+    done = workers.fits(validate, folds, f"Cross-validating {name}".strip())
     lines, parts = zip(*done)
     predictions = pd.concat(parts).sort_values(["seed", "row"], ignore_index=True)
     return pd.DataFrame(lines), predictions
@@ -113,7 +111,7 @@ def cross_validate(
 
 @threadpool_limits.wrap(limits=1)  # more threads would wait for each other on tables of this size
 def _validate_fold(
-    model: Any, problem: Problem, table: pd.DataFrame, fold: Fold, share: float
+    model: Any, problem: Problem, table: pd.DataFrame, share: float, fold: Fold
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The line and the predictions of one fold."""
     task = task_of(problem)
@@ -149,6 +147,7 @@ def learning_curve(
     params: TrainParams,
     folds: pd.DataFrame,
     drawn: Optional[Sequence[Fold]] = None,
+    workers: Workers = Workers(),
 ) -> pd.DataFrame:
     """How the error falls as the training part grows, over the folds of the first seed.
 
@@ -158,7 +157,7 @@ def learning_curve(
     drawn = [fold for fold in drawn or () if fold.seed == params.seeds[0]]
     for share in LEARNING_SHARES:
         with suppress(ValueError):  # the model may need more rows than a small part has
-            part, _ = cross_validate(model, problem, table, first, "parts", share, drawn)
+            part, _ = cross_validate(model, problem, table, first, "parts", share, drawn, workers)
             parts.append(part.assign(share=share))
     whole = folds[folds["seed"] == params.seeds[0]].assign(share=1.0)
     return pd.concat([*parts, whole], ignore_index=True)

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from ..data.parts import part_paths, read_part
@@ -24,7 +23,6 @@ from ..data.split import is_held_out
 from ..data.table import GROUP, KEY, features
 from ..params import TrainParams
 from ..problem import Problem
-from ..progress import progress
 from ..project import Project
 from ..workers import Workers
 from .evaluate import Fold
@@ -83,10 +81,7 @@ def learn(
         held = [found[sample[GROUP]] == fold for fold in range(params.folds)]
         drawn += [Fold(seed, i, *map(np.flatnonzero, (~out, out))) for i, out in enumerate(held)]
     seen = [sample.iloc[fold.train] for fold in drawn] + [sample[~is_held_out(sample[KEY])]]
-    choices = Parallel(n_jobs=-1, return_as="generator")(
-        delayed(_choose)(model, problem, part) for part in seen
-    )
-    chosen = list(progress(choices, "Choosing params", total=len(seen)))
+    chosen = list(workers.fits(partial(_choose, model, problem), seen, "Choosing params"))
 
     asked = _ridge(model).questions(features(problem.features, sample))
     weightings = sorted({_ridge(one).weighted for one in chosen})
@@ -118,6 +113,7 @@ def _part(path: Path, of_group: Mapping[int, np.ndarray]) -> Part:
     return Part(path, len(groups), low, {seed: own[low:high] for seed, own in of_group.items()})
 
 
+@threadpool_limits.wrap(limits=1)
 def _choose(model: Any, problem: Problem, rows: pd.DataFrame) -> Any:
     """A copy of the model that knows its params, but is not fitted."""
     if isinstance(model, FactorRidge):

@@ -117,19 +117,20 @@ def _learn(
     problem, task, drawn = project.problem, task_of(project.problem), None
     seen = table[~is_held_out(table[KEY])]
     try:
-        with workers.fits():
-            if _by_sums(model) and summary["kept"] > project.params.scale.memory_rows:
-                whole = large.learn(project, table, summary["groups"], params, workers)
-                drawn = whole.on_sample
-            lines, predictions = evaluate.cross_validate(model, problem, table, params, folds=drawn)
-            task.check_outputs(task.outputs_in(predictions))
-            baselines = _baselines(problem, table, params, lines, drawn)
-            folds = whole.folds if drawn else lines
-            curve = evaluate.learning_curve(model, problem, table, params, folds, drawn)
-            if drawn:
-                return _Learned(folds, predictions, baselines, curve, whole.model, whole.rows)
-            fitted = evaluate.fit(model, problem, seen)
-            return _Learned(folds, predictions, baselines, curve, fitted, len(seen))
+        if _by_sums(model) and summary["kept"] > project.params.scale.memory_rows:
+            whole = large.learn(project, table, summary["groups"], params, workers)
+            drawn = whole.on_sample
+        lines, predictions = evaluate.cross_validate(
+            model, problem, table, params, folds=drawn, workers=workers
+        )
+        task.check_outputs(task.outputs_in(predictions))
+        baselines = _baselines(problem, table, params, lines, drawn, workers)
+        folds = whole.folds if drawn else lines
+        curve = evaluate.learning_curve(model, problem, table, params, folds, drawn, workers)
+        if drawn:
+            return _Learned(folds, predictions, baselines, curve, whole.model, whole.rows)
+        fitted = evaluate.fit(model, problem, seen)
+        return _Learned(folds, predictions, baselines, curve, fitted, len(seen))
     except ValueError as error:
         raise UserError("params.yaml: model", str(error)) from None
 
@@ -140,11 +141,14 @@ def _baselines(
     params: TrainParams,
     folds: pd.DataFrame,
     drawn: Optional[Sequence[evaluate.Fold]],
+    workers: Workers,
 ) -> dict[str, Any]:
     """The plain models beside the model, on the same rows."""
     blank, against = [fold._replace(fitted=None) for fold in drawn or ()], {}
     for name, other in evaluate.baselines(problem).items():
-        others, _ = evaluate.cross_validate(other, problem, table, params, name, folds=blank)
+        others, _ = evaluate.cross_validate(
+            other, problem, table, params, name, folds=blank, workers=workers
+        )
         against[name] = evaluate.against(problem, folds, others, params)
     return against
 

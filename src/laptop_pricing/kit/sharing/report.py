@@ -96,7 +96,7 @@ def _compare(
     """What the pipeline made at a commit, from DVC's cache or its remote, beside what is here."""
     problem = project.problem
     with tempfile.TemporaryDirectory() as folder:
-        base = replace(project, root=Path(folder))
+        base = replace(project, root=Path(folder), given_params=project.params)
         for path in (base.models, base.processed, base.plots):
             fetch(project, commit, path.relative_to(base.root).as_posix(), path)
         champion = load_bundle(base.models, problem, project.trusted)
