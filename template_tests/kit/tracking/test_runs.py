@@ -141,7 +141,7 @@ def test_the_run_holds_params_plots_bundle_and_a_copy_for_mlflow_and_no_pickle(
     project = copy_of(trained(problem), tmp_path / "project")
     run, metadata = run_of(project, track(project)), read_metadata(project.models)
     facts = {"data_md5": metadata["data_md5"], "holdout_rule": "v1", "model": metadata["model"]}
-    facts |= {"train.folds": "3", "train.seeds": "[0]"}
+    facts |= {"train.folds": "3", "train.seeds": "[0]", "train.repeat_rows": "3000"}
     facts |= {name: str(value) for name, value in metadata["chosen"].items()}
     assert ("alpha" in facts) == ("model.alphas" in expected)
     assert run.data.params == expected | facts | (run.data.params if "alpha" in facts else {})

@@ -11,7 +11,7 @@ from typing import Optional
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import ArrowException, feather
+from pyarrow import ArrowException
 
 from ..errors import UserError
 from .table import GROUP
@@ -55,12 +55,11 @@ def read_sample(table: Path, share: float) -> pd.DataFrame:
     return pd.concat(parts).sort_index()
 
 
-def write_blocks(folder: Path, tables: Iterable[pa.Table]) -> Iterator[tuple[int, Path]]:
-    """Write tables as Feather files; gives the first row and the file of each."""
+def numbered(tables: Iterable[pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+    """Blocks of rows, each with the position of its first one."""
     row = 0
-    for i, table in enumerate(tables):
-        feather.write_feather(table, folder / f"{i:06}", compression="lz4")
-        yield row, folder / f"{i:06}"
+    for table in tables:
+        yield row, table
         row += len(table)
 
 

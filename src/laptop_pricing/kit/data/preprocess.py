@@ -23,7 +23,7 @@ from ..files import atomic_path, checksum, short, write_bytes, write_json
 from ..problem import Column, Failure, Problem, says_nothing
 from ..project import Project
 from ..workers import Workers
-from .parts import move, part_names, work_folder, write_blocks
+from .parts import move, numbered, part_names, work_folder
 from .read import add_counts, check_target, dataset_tables, target_counts
 from .split import raw_key
 from .table import GROUP, KEY, by_cell, doubts, validate
@@ -77,10 +77,10 @@ def _type(
     problem, params, first = project.problem, project.params, pd.DataFrame()
     rows, paths, targets, cases = Counter[str](), list[Path](), list[pd.Series](), []
     tables = dataset_tables(project.raw, problem, params.scale.block_rows)
-    function, listed = partial(_type_block, problem), project.processed / REJECTED_FILE
+    function, listed = partial(_type_block, problem, work), project.processed / REJECTED_FILE
     with open(work / REJECTED_FILE, "w", encoding="utf-8", newline="") as file:
         for path, counts, failures, values, some in workers.map(
-            function, write_blocks(work, tables), "rows typed"
+            function, numbered(tables), "blocks typed"
         ):
             # Quoted throughout, since Python's versions differ in which cells they quote.
             style: Any = {"lineterminator": "\n", "quoting": csv.QUOTE_ALL}
@@ -103,16 +103,16 @@ def _type(
 
 
 def _type_block(
-    problem: Problem, block: tuple[int, Path]
+    problem: Problem, work: Path, block: tuple[int, pa.Table]
 ) -> tuple[Path, Counter[str], pd.DataFrame, pd.Series, np.ndarray]:
     """Type a block and write it in the order of its cases.
 
     Gives the file, the numbers of rows, the failures, the counts of targets and some of the cases.
     """
-    row, path = block
-    text, target = feather.read_table(path).to_pandas(), problem.target
+    row, read = block
+    text, target, path = read.to_pandas(), problem.target, work / f"{row:012}.typed"
     text.index = pd.RangeIndex(row, row + len(text), name="row")
-    cells, read = text[target.name], len(text)
+    cells = text[target.name]
 
     def says_something(cell: str) -> bool:
         return target.parse(cell) is not None or not says_nothing(cell)
@@ -126,13 +126,13 @@ def _type_block(
     )
     cases = _cases(problem, table)
     order = np.argsort(cases, kind="stable")
-    cases, path = cases[order], path.with_suffix(".typed")
+    cases = cases[order]
     np.save(content := BytesIO(), cases)  # to a file it would not say that a disk is full
     write_bytes(path.with_suffix(".npy"), content.getvalue())
     with atomic_path(path) as part:
         whole = pa.Table.from_pandas(table.iloc[order], preserve_index=True)
         feather.write_feather(whole, part, compression="lz4", chunksize=_BATCH)
-    rows = Counter(read=read, labelled=len(text), typed=len(table))
+    rows = Counter(read=len(read), labelled=len(text), typed=len(table))
     some = cases[:: len(cases) // 1000 or 1].copy()  # else all stay in memory
     return path, rows, failures, target_counts(cells, target), some
 

@@ -15,7 +15,6 @@ from typing import NamedTuple, Optional
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from pyarrow import ArrowException
@@ -79,18 +78,10 @@ def _quick_tables(path: Path, delimiter: str, size: int) -> Iterator[pa.Table]:
         for batch in batches:
             held = pa.concat_tables([held, pa.Table.from_batches([batch])])
             while len(held) > size:
-                yield _checked(held[:size])
+                yield held[:size].unify_dictionaries()
                 held = held[size:]
         for start in range(0, max(len(held), 1), size):
-            yield _checked(held[start : start + size])
-
-
-def _checked(table: pa.Table) -> pa.Table:
-    table = table.unify_dictionaries()
-    cells = (chunk.dictionary for column in table.columns for chunk in column.chunks)
-    if any((pc.max(pc.utf8_length(c)).as_py() or 0) > csv.field_size_limit() for c in cells):
-        raise pa.ArrowInvalid("a cell that Python refuses")
-    return table
+            yield held[start : start + size].unify_dictionaries()
 
 
 def _strict_tables(path: Path, delimiter: str, size: int) -> Iterator[pa.Table]:

@@ -1,17 +1,16 @@
 """Bundle and table -> predictions, by the same model as a single quote."""
 
 import csv
-import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-from pyarrow import feather
 
-from ..data.parts import work_folder, write_blocks
+from ..data.parts import numbered
 from ..data.read import as_frame, escape_formulas, feature_text, row_tables
 from ..data.table import doubts, validate
 from ..errors import UserError
@@ -45,15 +44,12 @@ def predict_file(
     if target.resolve() == source.resolve():
         raise UserError(target, "input and output are the same file", "name another output")
     bundle = load_bundle(project.models, problem, project.trusted)
+    function = partial(_predict_block, problem, bundle, source, ending)
+    blocks = numbered(row_tables(source, problem, project.params.scale.block_rows))
     rows, step, doubtful, sample = 0, 1, Counter[str](), pd.DataFrame()
-    paths, cells, first = list[Path](), 0, pd.DataFrame()
-    with work_folder(project.interim / f"predict-{os.getpid()}", target) as work:
-        tables = row_tables(source, problem, project.params.scale.block_rows)
-        function = partial(_predict_block, problem, bundle, source, ending)
-        for path, failures, predictions, counts in workers.map(
-            function, write_blocks(work, tables), "blocks"
-        ):
-            paths.append(path)
+    cells, first, writer = 0, pd.DataFrame(), None
+    with atomic_path(target) as part, open(part, "wb") as file:
+        for done, failures, predictions, counts in workers.map(function, blocks, "blocks"):
             rows, cells = rows + len(predictions), cells + len(failures)
             first = first if len(first) else failures.head(1)
             doubtful.update(counts)
@@ -61,54 +57,43 @@ def predict_file(
             while len(sample) > most:
                 step *= 2
                 sample = sample[sample.index % step == 0]
+            if isinstance(done, pa.Table):
+                writer = writer or pyarrow.parquet.ParquetWriter(file, done.schema)
+                writer.write_table(done)
+            elif not cells:
+                file.write(done)
         if cells:
             row, column, value, rule = first.iloc[0]
             more = f" ({cells} such cells in all)" if cells > 1 else ""
             failure = str(Failure(column, repr(value), rule))
             raise UserError(f"{source}: row {row}{more}", failure, "nothing was predicted")
-        _join(paths, target)
+        if writer:
+            writer.close()
     sample.attrs["rows"] = rows
     return sample, [f"{text} ({n} of {rows} rows)" for text, n in doubtful.items() if n]
 
 
 def _predict_block(
-    problem: Problem, bundle: Bundle, source: Path, ending: str, block: tuple[int, Path]
-) -> tuple[Path, pd.DataFrame, pd.DataFrame, dict[str, int]]:
-    """Write a block with its predictions; gives the file, failures, predictions and doubts."""
-    row, path = block
-    read = feather.read_table(path)
+    problem: Problem, bundle: Bundle, source: Path, ending: str, block: tuple[int, pa.Table]
+) -> tuple[Any, pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """A block with its predictions, as CSV or as a table; failures, predictions and doubts."""
+    row, read = block
     given = as_frame(read, row)
-    table, failures = validate(
-        feature_text(source, given, problem), problem.features, problem.rules
-    )
+    text = feature_text(source, given, problem)
+    table, failures = validate(text, problem.features, problem.rules)
     if len(failures):
-        return path, failures, pd.DataFrame(), {}
+        return b"", failures, pd.DataFrame(), {}
     predictions = predict(problem, bundle, table)
     joined = given.drop(columns=predictions.columns, errors="ignore").join(
         predictions.round(task_of(problem).decimals)
     )
-    path = path.with_suffix(ending)
-    with atomic_path(path) as part:
-        if ending == ".csv":
-            escaped, style = escape_formulas(joined), csv.QUOTE_NONNUMERIC
-            escaped.to_csv(part, index=False, header=not row, lineterminator="\n", quoting=style)
-        else:
-            schema = pa.Schema.from_pandas(joined, preserve_index=False)
-            for name in {*given} - {*predictions}:  # of the type that it has in every block
-                schema = schema.set(schema.names.index(name), read.schema.field(name))
-            whole = pa.Table.from_pandas(joined, schema, preserve_index=False)
-            pyarrow.parquet.write_table(whole, part)
-    return path, failures, predictions, doubts(problem.warnings, table)
-
-
-def _join(paths: list[Path], target: Path) -> None:
-    """Put the rows of several files into one."""
-    with atomic_path(target) as part:
-        if target.suffix.lower() == ".csv":
-            with open(part, "wb") as file:
-                for path in paths:
-                    file.write(path.read_bytes())
-            return
-        with pyarrow.parquet.ParquetWriter(part, pyarrow.parquet.read_schema(paths[0])) as writer:
-            for path in paths:
-                writer.write_table(pyarrow.parquet.read_table(path))
+    if ending == ".csv":
+        escaped, style = escape_formulas(joined), csv.QUOTE_NONNUMERIC
+        lines = escaped.to_csv(index=False, header=not row, lineterminator="\n", quoting=style)
+        done: Any = lines.encode()
+    else:
+        schema = pa.Schema.from_pandas(joined, preserve_index=False)
+        for name in {*given} - {*predictions}:  # of the type that it has in every block
+            schema = schema.set(schema.names.index(name), read.schema.field(name))
+        done = pa.Table.from_pandas(joined, schema, preserve_index=False)
+    return done, failures, predictions, doubts(problem.warnings, table)
