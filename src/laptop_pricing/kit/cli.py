@@ -461,23 +461,14 @@ def _print_holders(project: Project) -> None:
 
 
 @app.command(epilog="report --base stag -o report.md")
-def report(
-    ctx: Context,
-    output: Out,
-    base: Base = None,
-    plot_url: PlotUrl = "",
-    scheduler: Scheduler = None,
-) -> None:
+def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
     """Write what a reviewer wants to know: data, params, the model against the base's.
 
     Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
     """
     from .sharing.report import report
-    from .workers import open_workers
 
-    project, path = ctx.obj.open(), _output(ctx.obj, output)
-    with open_workers(scheduler) as workers:
-        found = report(project, base, path, plot_url, workers)
+    found = report(ctx.obj.open(), base, _output(ctx.obj, output), plot_url)
     typer.echo(f"{output}: {'promote' if found.promote else 'do not promote'}")
     warn(found.objections)
 

@@ -244,6 +244,19 @@ def test_parts_are_the_same_bytes_on_workers_and_after_a_killed_run(new_project)
     assert contents(project.processed) == expected and not any(project.interim.iterdir())
 
 
+def test_a_new_table_is_not_trusted_beside_an_old_summary(new_project, monkeypatch):
+    project = in_blocks(new_project(MADE), 90)
+    preprocess(project)
+
+    def die(path, value):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preprocess.__module__ + ".write_json", die)
+    with pytest.raises(KeyboardInterrupt):
+        preprocess(project)
+    assert not (project.processed / "summary.json").exists()
+
+
 def test_a_table_that_misses_a_part_or_is_damaged_is_refused(new_project):
     project = in_blocks(new_project(MADE), 90)
     preprocess(project)

@@ -54,6 +54,7 @@ def preprocess(project: Project, workers: Workers = Workers()) -> dict[str, Any]
         for kept, counts in workers.map(partial(_clean, problem, paths, bounds), items, "parts"):
             rows["kept"] += kept
             doubtful.update(counts)
+        (project.processed / SUMMARY_FILE).unlink(missing_ok=True)  # without it no table is trusted
         move(work / "table" if len(filled) > 1 else work / "table" / TABLE_FILE, table)
     rules = problem.warnings + problem.late_warnings
     summary = {

@@ -19,7 +19,6 @@ from ..modeling.task import task_of
 from ..modeling.train import read_processed
 from ..process import git
 from ..project import Project
-from ..workers import Workers
 from .storage import fetch, open_repo
 
 BASES, OUTPUT = ("stag", "main"), Path("report.md")
@@ -39,11 +38,7 @@ class Report(NamedTuple):
 
 
 def report(
-    project: Project,
-    base: Optional[str] = None,
-    output: Path = OUTPUT,
-    plot_url: str = "",
-    workers: Workers = Workers(),
+    project: Project, base: Optional[str] = None, output: Path = OUTPUT, plot_url: str = ""
 ) -> Report:
     """Compare the trained project with a branch; write Markdown, and its plot beside it.
 
