@@ -10,7 +10,7 @@ own; its memory is the most that it and its children had together. Takes hours::
     pip install -e ".[dask,boosters]"
     python benchmarks/scale.py 1000 10000 100000 1000000 10000000
 
-measures what is not yet in .scratch/scale/results.json, prints the table of docs/scale.md and
+measures what is not yet in .scratch/scale/results.json, prints the tables of docs/scale.md and
 draws docs/images/scale.png.
 """
 
@@ -23,10 +23,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from laptop_pricing.kit.data.parts import part_paths, read_part
 from laptop_pricing.kit.data.preprocess import TABLE_FILE, preprocess
+from laptop_pricing.kit.data.read import dataset_tables, row_tables
 from laptop_pricing.kit.data.sample import write_sample
 from laptop_pricing.kit.data.split import is_held_out
 from laptop_pricing.kit.data.table import KEY, features
@@ -42,8 +44,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / ".scratch" / "scale"
 STEPS = ("preprocess", "train", "predict")
 WAYS = {"in memory": None, "by blocks": None, "Dask, 1 worker": "local:1", "Dask, 2": "local:2"}
-OTHERS = ("floor", "HistGB", "XGBoost on Dask, 2")
+OTHERS = ("floor", "HistGB", "XGBoost on Dask, 2", "read")
 MOST = {"in memory": 100_000}  # rows: with more it would not end, or not fit
+# A cluster on which the table of a company of the largest kind is thought through.
+CLUSTER = {"rows": 10**9, "machines": 8, "kind": "m6i.16xlarge", "threads": 64, "dollars": 3.072}
+CLUSTER["block_rows"] = 500_000
 
 
 def project_of(rows, way):
@@ -75,9 +80,26 @@ def do(rows, way, step, told):
         elif step == "floor":
             for i, path in enumerate(part_paths(table)):
                 read_part(path).to_parquet(project.root / f"floor-{i}.parquet")
+        elif step == "read":
+            found = read(project, table)
         else:
             found = {"HistGB": boosted, "XGBoost on Dask, 2": boosted_on_dask}[step](table)
         told.send({"seconds": time.perf_counter() - start} | found)
+
+
+def read(project, table):
+    """Seconds of what one process does for all workers: it reads the files, block by block."""
+    found = {}
+    for step, blocks in (
+        ("preprocess", dataset_tables(project.raw, PROBLEM)),
+        ("train", map(read_part, part_paths(table))),
+        ("predict", row_tables(project.raw, PROBLEM)),
+    ):
+        start = time.perf_counter()
+        for _ in blocks:
+            pass
+        found[step] = time.perf_counter() - start
+    return found
 
 
 def halves(path):
@@ -89,7 +111,6 @@ def halves(path):
 
 
 def boosted(table):
-    import numpy as np
     import pandas as pd
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -103,7 +124,6 @@ def boosted(table):
 
 def boosted_on_dask(table):
     import dask.dataframe as dd
-    import numpy as np
     from distributed import Client, LocalCluster
     from xgboost import dask as xgb
 
@@ -171,26 +191,73 @@ def main():
             file.write_text(json.dumps(results, indent=1), "utf-8")
         shutil.rmtree(SCRATCH / str(rows), ignore_errors=True)
     print(f"{os.cpu_count()} processors, {psutil.virtual_memory().total / 1e9:.0f} GB")
-    for line in tables(results):
+    for line in (*tables(results), "", *estimate(results)):
         print(line)
     draw(results)
 
 
 def tables(results):
-    """Lines of Markdown: one per number of rows, way and step."""
-    yield "| rows | way | step | seconds | rows/s | peak MB | R2 | MAPE |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for key, found in results.items():
-        rows, way, step = key.split(" | ")
-        cells = [f"{int(rows):,}", way or "-", step]
-        if "failed" in found:
-            cells += ["did not end", "", f"{found['megabytes']:,.0f}", "", ""]
-        else:
-            seconds = found["seconds"]
-            cells += [f"{seconds:,.1f}", f"{int(rows) / seconds:,.0f}"]
-            cells += [f"{found['megabytes']:,.0f}"]
-            cells += [f"{found[name]:.3f}" if name in found else "" for name in ("R2", "MAPE")]
-        yield f"| {' | '.join(cells)} |"
+    """Lines of Markdown: one per number of rows and step, then the models' figures."""
+    sizes = sorted({int(key.split(" | ")[0]) for key in results})
+    beside = {"preprocess": ["floor"], "train": ["HistGB", "XGBoost on Dask, 2"]}
+    yield f"| rows | step | {' | '.join(WAYS)} | beside |"
+    yield "|---" * (len(WAYS) + 3) + "|"
+    for rows in sizes:
+        alone = cell(rows, results.get(f"{rows} |  | sample"))
+        yield f"| {rows:,} | sample |  | {alone} |" + "  |" * (len(WAYS) - 1)
+        for step in STEPS:
+            cells = [cell(rows, results.get(f"{rows} | {way} | {step}")) for way in WAYS]
+            others = [(name, results.get(f"{rows} |  | {name}")) for name in beside.get(step, ())]
+            told = "; ".join(f"{name}: {cell(rows, found)}" for name, found in others if found)
+            yield f"| {rows:,} | {step} | {' | '.join(cells)} | {told} |"
+    yield ""
+    names = ("by blocks | train", " | HistGB", " | XGBoost on Dask, 2")
+    yield "| rows | Ridge: R2, MAPE | HistGB | XGBoost |"
+    yield "|---|---|---|---|"
+    for rows in sizes:
+        found = [results.get(f"{rows} | {name}", {}) for name in names]
+        cells = [f"{one['R2']:.3f}, {one['MAPE']:.4f}" if "R2" in one else "" for one in found]
+        yield f"| {rows:,} | {' | '.join(cells)} |"
+
+
+def estimate(results):
+    """Lines of Markdown: the hours of a larger cluster, from the growth of the two largest sizes.
+
+    What the workers do grows with the rows; of ``preprocess`` a part grows with the blocks times
+    the parts, since each part is put together from all blocks. One process alone reads the files.
+    """
+    sizes = sorted(int(key.split(" | ")[0]) for key in results if key.endswith("|  | read"))
+    if len(sizes) < 2:
+        return
+    few, many = sizes[-2:]
+    rows, cores = CLUSTER["rows"], CLUSTER["machines"] * CLUSTER["threads"] / 2
+    now, total = project_of(few, "by blocks").params.scale.block_rows, 0
+    yield "| step | workers, core hours | workers, minutes | one process, minutes |"
+    yield "|---|---|---|---|"
+    for step in STEPS:
+        less, more = (results[f"{size} | by blocks | {step}"]["seconds"] for size in (few, many))
+        alone = rows * results[f"{many} |  | read"][step] / many
+        powers = 2 if step == "preprocess" else 0  # of the number of blocks
+        grown = [[size, (size / now) ** powers] for size in (few, many)]
+        per_row, other = np.linalg.solve(grown, [less, more])
+        busy = rows * per_row + (rows / CLUSTER["block_rows"]) ** powers * other - alone
+        total += busy / cores + alone
+        cells = (busy / 3600, busy / cores / 60, alone / 60)
+        yield f"| {step} | {' | '.join(f'{cell:,.0f}' for cell in cells)} |"
+    price = (CLUSTER["machines"] + 1) * CLUSTER["dollars"] * total / 3600
+    yield ""
+    yield f"{total / 3600:.1f} hours, {price:,.0f} dollars."
+
+
+def cell(rows, found):
+    """Seconds, rows per second and peak memory; blank where nothing was measured."""
+    if not found:
+        return ""
+    memory = f"{found['megabytes'] / 1000:.1f} GB"
+    if "failed" in found:
+        return f"did not end, {memory}"
+    seconds = found["seconds"]
+    return f"{seconds:,.{0 if seconds >= 10 else 1}f} s, {rows / seconds:,.0f}/s, {memory}"
 
 
 def draw(results):

@@ -189,7 +189,8 @@ def _clean(
             reader = pa.ipc.open_file(file)
             batches = [reader.get_batch(i // _BATCH) for i in range(skipped, end, _BATCH)]
         rows = pa.Table.from_batches(batches, reader.schema)
-        blocks.append(rows[start - skipped : end - skipped])
+        own = np.arange(start - skipped, end - skipped)
+        blocks.append(rows.take(own))  # a slice would keep the others, which are more
         cases.append(some)
     table = pa.concat_tables(blocks).to_pandas()
     table[GROUP] = np.unique(np.concatenate(cases), return_inverse=True)[1] + first
