@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,8 @@ def running(command, address, log, environment=None):
         yield process
     finally:
         # The workers are of the server's process group.
-        os.killpg(process.pid, signal.SIGTERM) if posix else process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM) if posix else process.terminate()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

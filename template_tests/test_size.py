@@ -4,7 +4,8 @@ A limit that is reached is a question: which capability would no user miss, and 
 library have? Raise it only with an answer. The aim for all but `adopt` and what any table needs is
 5,000 lines: `kit/adopt` and `kit/data/source.py` have a thousand; targets of any sign, blank cells
 and straight lines cost some 450 in the rest of the kit; classes cost 1,450, where 600 were planned;
-tables of any size and Dask 1,340, where 400 were planned.
+tables of any size and Dask 1,340, where 400 were planned; a service that can be left alone and its
+log of quotes 1,180.
 """
 
 import ast
@@ -14,7 +15,7 @@ import laptop_pricing
 
 FOLDER = Path(laptop_pricing.__file__).parent
 KIT = FOLDER / "kit"
-MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 9_975, 450, 60
+MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 11_165, 450, 60
 
 
 def sources():

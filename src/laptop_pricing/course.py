@@ -35,13 +35,14 @@ def add_routes(app: "FastAPI") -> None:
         prediction: float
         version: str
 
-    case, bundle = TypeAdapter[Any](case_model(PROBLEM)), app.state.bundle
-    version = app.state.version or bundle.sha256[:12]
+    case = TypeAdapter[Any](case_model(PROBLEM))
 
     @app.post("/v1/course/quotes", summary="The course's payload")
     async def course_quotes(payload: Payload) -> Answer:
         cells = payload.data.items()
         ours = {NAMES.get(name, name): WORDS.get(name, {}).get(cell, cell) for name, cell in cells}
         row = vars(validated("body", case.validate_python, ours))
-        (quote,) = quote_rows(PROBLEM, bundle, [row])
+        served = app.state.served
+        (quote,) = quote_rows(PROBLEM, served.bundle, [row])
+        version = served.model.version or served.model.sha256[:12]
         return Answer(prediction=quote.prediction, version=version)

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -37,6 +38,7 @@ from .project import BuildModel, Project, open_project
 Alias = Enum("Alias", {"stag": "stag", "prod": "prod"}, type=str)
 Api = Annotated[str, Option(help="Address of the REST API.")]
 Base = Annotated[Optional[str], Option(help="The branch of the change; by default stag or main.")]
+BundleFolder = Annotated[Optional[Path], Argument(metavar="FOLDER", help="Of a bundle.")]
 Bucket = Annotated[str, Argument(help="Name of the bucket, without s3://")]
 Classes = Annotated[
     Optional[bool], Option("--classes/--numbers", help="What the target is; else it is found out.")
@@ -59,6 +61,8 @@ Port = Annotated[int, Option(min=0, max=65535, help="0 for any free one.")]
 Prefix = Annotated[str, Option(help="Folder of DVC's objects in it.")]
 Profile = Annotated[str, Option(help="Profile of the AWS command line tool.")]
 Reason = Annotated[str, Option(metavar="REASON", help="Promote against the gate; kept as a tag.")]
+QuoteId = Annotated[str, Argument(metavar="QUOTE_ID", help="Of an answer; by default all.")]
+Quotes = Annotated[Optional[Path], Option(help="Folder of the log of quotes; none for no log.")]
 Repair = Annotated[bool, Option("--repair", help="First upload what the remote lacks.")]
 Repository = Annotated[str, Argument(metavar="OWNER/REPO")]
 Revision = Annotated[str, Argument(help="A commit, branch or tag.")]
@@ -75,6 +79,7 @@ Table = Annotated[Path, Argument(metavar="FILE", help="CSV, TSV, Parquet, or a f
 TargetColumn = Annotated[str, Option("--target", metavar="COLUMN", help="What is predicted.")]
 Target = Annotated[Path, Argument(metavar="OUT", help="CSV to write.")]
 To = Annotated[Alias, Option(help="The alias that a version is to have.")]
+Workers = Annotated[int, Option(min=1, max=64, help="Processes that answer.")]
 Version = Annotated[Optional[int], Option(min=1, help="By default that of the alias before.")]
 
 
@@ -560,19 +565,74 @@ def _hint(problem: Problem, failure: Failure, cells: dict[str, str]) -> str:
 
 
 @app.command(epilog="serve --port 8000")
-def serve(ctx: Context, host: Host = "127.0.0.1", port: Port = 8000, model: Model = None) -> None:
+def serve(
+    ctx: Context,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    model: Model = None,
+    workers: Workers = 1,
+    quotes: Quotes = None,
+) -> None:
     """Answer quotes over HTTP: the REST API.
 
-    Asks for a key where the environment or .env sets one; see docs/api.md.
+    Asks for a key where the environment or .env sets one; see docs/api.md. Within
+    a project the quotes are logged; see docs/service.md.
     """
-    from .serving.server import build_app, open_port, run_server
-
     team, project = ctx.obj, None
     with contextlib.nullcontext() if model is None else contextlib.suppress(UserError):
         project = team.open()  # a container has the bundle alone
-    wanted = model or project.models
-    app = build_app(team.problem, wanted, project, team.trusted, team.add_routes)
-    run_server(app, open_port(host, port))
+    with contextlib.ExitStack() as stack:
+        if workers > 1:  # Prometheus's client asks for it when it is imported
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from .serving.served import Source
+        from .serving.server import open_port, serve
+
+        source = Source(team.problem, model or project.models, project, team.trusted)
+        log = None if quotes == Path("none") else quotes or (project and project.quotes)
+        serve(source, open_port(host, port), workers, log, team.add_routes)
+
+
+@app.command(epilog="replay 18a4c2")
+def replay(ctx: Context, quote_id: QuoteId = "", quotes: Quotes = None) -> None:
+    """Give logged quotes again, from the models that gave them: all, or one.
+
+    Says whether the answers are the same to the last byte; exit code 1 if not.
+    """
+    from .serving.replay import replay_quotes
+
+    project = ctx.obj.open()
+    replayed = replay_quotes(project, quotes or project.quotes, quote_id)
+    warn(replayed.differences)
+    say(f"Replayed   {replayed.quotes} quotes of {len(replayed.models)} models")
+    if replayed.differences:
+        raise StepFailed("", f"{len(replayed.differences)} quotes are not what they were")
+
+
+@app.command(epilog="sign")
+def sign(ctx: Context, folder: BundleFolder = None) -> None:
+    """Sign a bundle with the team's key, by default that in models/.
+
+    Where the key is set, serve takes signed bundles alone; see docs/service.md.
+    """
+    from .modeling import signature
+    from .modeling.bundle import load_bundle
+
+    project = ctx.obj.open()
+    folder = folder or project.models
+    load_bundle(folder, project.problem, project.trusted)
+    say(f"Signed     {short(signature.sign(project.problem, folder))}")
+
+
+@app.command(epilog="forget 18a4c2")
+def forget(ctx: Context, quote_id: Annotated[str, Argument()], quotes: Quotes = None) -> None:
+    """Erase a quote from the log."""
+    from .serving import quotelog
+
+    folder = quotes or ctx.obj.open().quotes
+    if not quotelog.forget(folder, quote_id):
+        raise UserError(quote_id, f"no such quote in {short(folder)}")
+    say(f"Forgotten  {quote_id}")
 
 
 @app.command(epilog="form --api http://127.0.0.1:8000")

@@ -249,6 +249,11 @@ class Problem:
         """The environment variable that holds the REST API's key."""
         return f"{self.name.upper().replace('-', '_')}_API_KEY"
 
+    @property
+    def signing_variable(self) -> str:
+        """The environment variable that holds the key by which bundles are signed."""
+        return f"{self.name.upper().replace('-', '_')}_SIGNING_KEY"
+
     def read_row(self, cells: object) -> tuple[dict[str, Any], list[Failure]]:
         """Typed values of all features from text or values by field, and all that is wrong.
 

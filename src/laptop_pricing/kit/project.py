@@ -45,6 +45,7 @@ class Project:
     figures = _Below("reports", "figures")
     plots = _Below("reports", "plots")
     metrics = _Below("metrics.json")
+    quotes = _Below("quotes")
 
     @property
     def name(self) -> str:

@@ -24,9 +24,8 @@ from laptop_pricing.kit.modeling.task import outputs
 from laptop_pricing.kit.modeling.train import read_processed
 from laptop_pricing.kit.problem import category
 
-FACTS = {
-    name: {} for name in ("data_md5", "holdout", "metrics", "calibration", "distances", "slices")
-}
+FACTS = dict.fromkeys(("holdout", "metrics", "calibration", "distances", "slices"), {})
+FACTS["data_md5"] = ""
 
 
 class Constant(RegressorMixin, BaseEstimator):

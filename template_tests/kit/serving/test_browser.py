@@ -31,8 +31,8 @@ def project(trained):
 
 
 @pytest.fixture(scope="module")
-def form(project):
-    """The form's address, before an API on the sample's model."""
+def addresses(project):
+    """Those of an API on the sample's model, and of the form before it."""
     api, port = free_port(), free_port()
     environment = os.environ | {LAPTOPS.key_variable: KEY}
     ours = [sys.executable, "-m", "laptop_pricing"]
@@ -41,9 +41,24 @@ def form(project):
     with running(serve, f"http://127.0.0.1:{api}/healthz", project.root / "api.log", environment):
         address = f"http://127.0.0.1:{port}"
         with running(form, f"{address}/_stcore/health", project.root / "form.log", environment):
-            yield address
+            yield f"http://127.0.0.1:{api}", address
     assert KEY not in (project.root / "api.log").read_text("utf-8")
     assert KEY not in (project.root / "form.log").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def form(addresses):
+    return addresses[1]
+
+
+def test_the_documentation_of_the_api_comes_from_the_server_alone(page, addresses):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(addresses[0])  # leads to it
+    page.locator("#operations-default-quote_v1_quote_post").wait_for()
+    keep(page, "api")
+    assert page.url == f"{addresses[0]}/docs"
+    assert len(asked) > 3 and all(url.startswith((addresses[0], "data:")) for url in asked)
 
 
 def start(page, form, language):

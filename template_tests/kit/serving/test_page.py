@@ -20,6 +20,7 @@ from laptop_pricing.kit.modeling.predict import predict_file
 from laptop_pricing.kit.modeling.quote import quote_rows
 from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.serving import api, server
+from laptop_pricing.kit.serving.served import Served
 
 PAGE = Path(api.__file__).with_name("page.py")
 KEY = "a key, with a ç"
@@ -35,9 +36,8 @@ def address_of(trained):
     def give(problem):
         if problem.name not in addresses:
             bundle = load_bundle(trained(problem).models, problem)
-            app, listening = api.create_app(problem, bundle, "m", key=KEY), server.open_port(
-                "127.0.0.1", 0
-            )
+            app = api.create_app(problem, Served.of(problem, bundle, "m"), [KEY])
+            listening = server.open_port("127.0.0.1", 0)
             one = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
             thread = threading.Thread(target=one.run, kwargs={"sockets": [listening]})
             thread.start()

@@ -13,7 +13,9 @@ from laptop_pricing.course import add_routes
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.quote import quote_rows
 from laptop_pricing.kit.modeling.task import task_of
-from laptop_pricing.kit.serving.api import MAX_BODY, MAX_ROWS, create_app
+from laptop_pricing.kit.serving.api import MAX_ROWS, create_app
+from laptop_pricing.kit.serving.front import MAX_BODY, WRONG_KEYS
+from laptop_pricing.kit.serving.served import Served
 
 KEY = "a key, with a ç"
 BAD = "no such value"
@@ -36,7 +38,7 @@ def client_of(bundle_of):
 
     def give(problem):
         if problem.name not in clients:
-            app = create_app(problem, bundle_of(problem), "models")
+            app = create_app(problem, Served.of(problem, bundle_of(problem), "models"))
             if problem is LAPTOPS:
                 add_routes(app)
             clients[problem.name] = TestClient(app, raise_server_exceptions=False)
@@ -117,7 +119,8 @@ def test_a_model_without_factors_is_served(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("boosted"), MADE, build_model=build)
     preprocess(project)
     train(project)
-    client = TestClient(create_app(MADE, load_bundle(project.models, MADE), "models"))
+    served = Served.of(MADE, load_bundle(project.models, MADE), "models")
+    client = TestClient(create_app(MADE, served))
     answer = client.post("/v1/quote?margin=0.1", json=dict(MADE.example)).json()
     low, high = answer["interval"]["low"], answer["interval"]["high"]
     assert answer["base"] is answer["factors"] is None
@@ -278,17 +281,21 @@ def test_the_model_says_what_it_is(client_of, bundle_of):
 
 
 def test_the_key_is_asked_for_but_for_the_health(bundle_of):
-    app = create_app(LAPTOPS, bundle_of(LAPTOPS), "models", key=KEY)
+    app = create_app(LAPTOPS, Served.of(LAPTOPS, bundle_of(LAPTOPS), "models"), [KEY, "the old"])
     add_routes(app)
-    client = TestClient(app)
+    client, refused = TestClient(app), []
     posts = {"/v1/quote": ROW, "/v1/quotes": [ROW], "/v1/course/quotes": {"data": COURSE}}
     for path in ("/v1/model", "/v1/schema", *posts):
         method = "POST" if path in posts else "GET"
         for given in ({}, {"X-API-Key": KEY[:-1].encode()}, {"X-API-Key": b""}):
             answer = client.request(method, path, json=posts.get(path), headers=given)
-            assert answer.status_code == 401 and KEY not in answer.text
-        right = {"X-API-Key": KEY.encode()}
-        assert client.request(method, path, json=posts.get(path), headers=right).status_code == 200
+            refused.append(answer.status_code)
+            assert KEY not in answer.text
+        for right in ({"X-API-Key": KEY.encode()}, {"Authorization": "Bearer the old"}):
+            answer = client.request(method, path, json=posts.get(path), headers=right)
+            assert answer.status_code == 200
+    assert refused == [401] * WRONG_KEYS + [429] * (15 - WRONG_KEYS)
+    assert 0 <= int(client.get("/v1/model").headers["Retry-After"]) <= 60
     assert client.get("/healthz").json() == {"status": "ok"}
 
 

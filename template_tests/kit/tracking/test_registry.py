@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import sys
+import time
+import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +13,10 @@ from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
+import psutil
 import pytest
 from problems import MADE, make_params, make_project
+from servers import free_port, running
 from tracked import check, client_of, copy_of, in_git, named, replace_file, web_server
 
 from laptop_pricing.kit.data.split import is_held_out
@@ -22,6 +27,8 @@ from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.modeling.train import read_processed, train
 from laptop_pricing.kit.project import Project
+from laptop_pricing.kit.serving.served import Source
+from laptop_pricing.kit.serving.server import follow, open_port
 from laptop_pricing.kit.tracking.registry import (
     fetch_bundle,
     holders,
@@ -356,3 +363,103 @@ def test_a_server_that_is_down_or_has_no_registry_is_one_line(team, monkeypatch,
             ):
                 with pytest.raises(StepFailed, match=f": {said}: {reason}[^\n]*; [^\n]*$"):
                     call()
+
+
+# Serving.
+
+
+def test_a_server_follows_an_alias_and_keeps_the_last_good_model(team, monkeypatch, caplog):
+    register_result(team.poor)
+    for to in ("stag", "prod"):
+        promote(team.poor, to, force="the first one")
+    source = Source(team.good.problem, f"models:/{team.name}@prod", team.good)
+    assert source.try_fetch() is None
+    served = source.load()
+    assert (
+        served.model.version == "1" and served.model.sha256 == load_bundle(team.poor.models).sha256
+    )
+    assert served.origin == f"models:/{team.name}@prod, version 1" and source.newer() is None
+    team.in_production()
+    assert source.newer() is None, "the watcher has not looked yet"
+    assert source.try_fetch() is None
+    newer = source.newer()
+    assert newer.model.version == "2" and newer.model.sha256 == load_bundle(team.good.models).sha256
+    assert source.newer() is None
+    with team.spoilt("model/MLmodel"):
+        promote(team.good, "prod", version="1")
+        with caplog.at_level("WARNING"):
+            assert "not the bytes" in str(source.try_fetch())
+        assert caplog.text.count("not fetched") == 1 and source.newer() is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    again = Source(team.good.problem, f"models:/{team.name}@prod", team.good)
+    follow(again)  # as after a start while the registry is down
+    assert again.load().model.version == "2"
+    with pytest.raises(StepFailed, match="does not answer"):
+        follow(Source(team.good.problem, f"models:/{team.name}@stag", team.good))
+
+
+PROGRAM = """
+import sys
+from dataclasses import replace
+
+sys.path.insert(0, {here!r})
+from problems import MADE, build_plain
+from laptop_pricing.kit.cli import make_cli
+
+make_cli(replace(MADE, name={name!r}), build_plain)()
+"""
+
+
+def test_a_running_server_changes_its_model_and_loses_no_request(team, store, tmp_path):
+    register_result(team.poor)
+    for to in ("stag", "prod"):
+        promote(team.poor, to, force="the first one")
+    program, port = tmp_path / "program.py", free_port()
+    here = str(Path(__file__).parents[1])
+    program.write_text(PROGRAM.format(here=here, name=team.name), encoding="utf-8")
+    command = [sys.executable, program, "serve", "--model", f"models:/{team.name}@prod"]
+    address = f"http://127.0.0.1:{port}"
+    log = team.good.root / "serve.log"  # in the project, where the command runs
+    with running([*command, "--port", port], f"{address}/healthz", log) as server:
+
+        def ask():
+            asked = urllib.request.Request(
+                f"{address}/v1/quote", json.dumps(dict(MADE.example)).encode()
+            )
+            with urllib.request.urlopen(asked, timeout=9) as answer:
+                return json.load(answer)["model"]["version"]
+
+        assert ask() == "1"
+        team.in_production()
+        versions, end = [], time.monotonic() + 60
+        while "2" not in versions[-1:]:
+            versions.append(ask())
+            time.sleep(0.01)
+            assert time.monotonic() < end
+        assert sorted(set(versions)) == ["1", "2"] and versions == sorted(versions)
+        watcher, *_ = psutil.Process(server.pid).children()
+        server.kill()
+        server.wait()
+        with open_port("127.0.0.1", port):  # nobody else listens
+            pass
+        watcher.wait(10)
+    shutil.rmtree(team.good.quotes)
+    log.unlink()
+
+
+def test_a_model_that_gives_no_quotes_does_not_take_over(team, caplog):
+    models = team.good.models
+    source, content = Source(team.good.problem, models), (models / "metadata.json").read_text(
+        "utf-8"
+    )
+    assert source.load()
+    spoilt = content.replace('"errors": "relative"', '"errors": "none such"')
+    assert spoilt != content
+    replace_file(models / "metadata.json", spoilt)
+    try:
+        with caplog.at_level("WARNING"):
+            assert source.newer() is None and source.newer() is None
+        assert caplog.text.count("the model stays as it is") == 1
+    finally:
+        replace_file(models / "metadata.json", content)
+    assert source.newer() is None

@@ -31,6 +31,7 @@ MOST_BYTES = 1 << 30  # that a model may unpack to
 MOST_CASES = 10_000  # that are kept
 REQUIRED = {"format", "files", "model_file", "columns", "versions", "data_md5", "holdout"}
 REQUIRED |= {"metrics", "calibration", "distances", "slices"}
+_DICTS = ("files", "versions", "holdout", "metrics", "calibration", "slices")
 VERSIONED = ("numpy", "pandas", "scikit-learn", "skops")
 _NUMBERS = (Factors, ClassFactors)
 _REMEDY = "run dvc repro -f"
@@ -203,11 +204,12 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         metadata = json.loads(path.read_text(encoding="utf-8"))
         whole = metadata["format"] == FORMAT and REQUIRED <= metadata.keys()
         whole = whole and metadata["model_file"] in (NUMBERS_FILE, SKOPS_FILE)
+        whole = whole and isinstance(metadata["data_md5"], str)
     except FileNotFoundError:
         raise UserError(path, "no such file", "run the project first, or dvc pull") from None
     except _BROKEN:
         whole = False
-    if not whole or not all(isinstance(metadata[name], dict) for name in ("files", "versions")):
+    if not whole or not all(isinstance(metadata[name], dict) for name in _DICTS):
         raise UserError(path, f"not the metadata of a bundle of format {FORMAT}", _REMEDY)
     return metadata
 

@@ -1,8 +1,10 @@
 """A prediction, how far it may be off, its reasons, and what to offer: with NumPy alone."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
+from ..errors import UserError
 from ..problem import Problem
 from .bundle import Bundle
 from .task import task_of
@@ -35,6 +37,24 @@ def quote_rows(
         )
         for row, told, distance in zip(rows, own, distances)
     ]
+
+
+def check_quotes(problem: Problem, bundle: Bundle, place: object) -> None:
+    """Refuse a bundle that cannot give quotes, or gives some that cannot be: a UserError.
+
+    Asked are the example, and the same with each other word.
+    """
+    example = problem.read_row(problem.example)[0]
+    words = {c.name: c.allowed or (True, False) for c in problem.features if not c.numeric}
+    others = [example | {name: word} for name, known in words.items() for word in known]
+    margin = 0.2 if problem.bought else None
+    try:
+        for quote in quote_rows(problem, bundle, [example, *others], margin):
+            json.dumps(vars(quote), allow_nan=False, default=vars)
+            if not getattr(quote, "low", 0) <= getattr(quote, "high", 0):
+                raise ValueError("an interval ends before it begins")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(place, f"no quotes from it: {error}", "run dvc repro -f") from None
 
 
 def error_at(metadata: Mapping[str, Any], distance: int) -> float:

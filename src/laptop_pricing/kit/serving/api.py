@@ -1,121 +1,160 @@
-"""The REST API: quotes from a bundle, for whoever knows the key."""
+"""The REST API: which requests there are, what they take and what they answer."""
 
-import reprlib
-from collections.abc import Awaitable, Callable
-from secrets import compare_digest
-from typing import Annotated, Any, Optional, get_type_hints
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+import fastapi_offline
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
+from starlette.responses import RedirectResponse
 
-from ..modeling.bundle import Bundle
-from ..modeling.quote import quote_rows
 from ..modeling.task import task_of
 from ..problem import Problem
+from .front import JSON, MAX_ERRORS, Front, Turns
+from .metrics import Metrics
+from .quotelog import Logged, new_id, with_id
 from .schemas import (
-    ANSWERS,
-    Answer,
     ModelAnswer,
-    ModelId,
     Nothing,
-    OfferAnswer,
     Refusal,
     SchemaAnswer,
     Wanted,
+    answer_kind,
     case_model,
 )
+from .served import Served
 
-MAX_BODY = 1_000_000  # bytes
-MAX_ROWS = MAX_ERRORS = 1_000  # of a request, of an answer
-_JSON = "application/json"
+MAX_ROWS = 1_000  # of a request
 
 
 class Direct(APIRoute):
     """A route that FastAPI documents, but whose body and query are each validated by one call.
 
     FastAPI's own way, which looks for every parameter by itself, costs more than a prediction. The
-    function takes the body and, if it has a second parameter, the query.
+    function takes the body and, if it has a second parameter, the query; it gives an answer, or
+    the bytes of one.
     """
+
+    direct: Callable[[bytes, Any], Awaitable[bytes]]  # what Front calls
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore
         if self.body_field is None:
             return super().get_route_handler()
         hints = get_type_hints(self.endpoint, include_extras=True)
-        body, *query = [TypeAdapter(kind) for name, kind in hints.items() if name != "return"]
-        checks: list[Any] = [depends.dependency for depends in self.dependencies]
+        kind, *query = [kind for name, kind in hints.items() if name != "return"]
+        body, queries = _body(kind), [TypeAdapter(wanted) for wanted in query]
+
+        async def direct(content: bytes, scope: Any) -> bytes:
+            found = [await body(content)]
+            for wanted in queries:
+                asked = dict(Request(scope).query_params) if scope["query_string"] else {}
+                found.append(validated("query", wanted.validate_python, asked))
+            answer = await self.endpoint(*found)
+            return answer if isinstance(answer, bytes) else to_json(answer)
 
         async def handle(request: Request) -> Response:
-            for check in checks:
-                await check(request)
-            found = [validated("body", body.validate_json, await _read(request))]
-            for wanted in query:
-                asked = dict(request.query_params) if request.scope["query_string"] else {}
-                found.append(validated("query", wanted.validate_python, asked))
-            return Response(to_json(await self.endpoint(*found)), media_type=_JSON)
+            return Response(await direct(await request.body(), request.scope), media_type=JSON)
 
+        self.direct = direct
         return handle
 
 
-class Key(APIKeyHeader):
-    """Asks for the key in ``X-API-Key`` if there is one."""
+def _body(kind: Any) -> Callable[[bytes], Awaitable[Any]]:
+    """What reads a body of such a type; between the items of a list others have their turn."""
+    adapter, parts = TypeAdapter[Any](kind), get_args(kind)
+    whole, limits = (parts[0], parts[1:]) if get_origin(kind) is Annotated else (kind, ())
+    if get_origin(whole) is not list:
 
-    def __init__(self, key: Optional[str]) -> None:
-        super().__init__(name="X-API-Key", auto_error=False)
-        self.key = (key or "").encode()
+        async def one(content: bytes) -> Any:
+            return validated("body", adapter.validate_json, content)
 
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
-        # Starlette reads the bytes of a header as Latin-1.
-        given = request.headers.get("x-api-key", "").encode("latin-1")
-        if self.key and not compare_digest(given, self.key):
-            raise HTTPException(401, "X-API-Key: missing or wrong; ask who runs this server")
+        return one
+    annotated: Any = Annotated
+    cells = TypeAdapter[Any](annotated[tuple([list[Any], *limits])] if limits else list[Any])
+    item = TypeAdapter[Any](get_args(whole)[0])
+
+    async def many(content: bytes) -> Any:
+        rows, lines, turns = [], list[Any](), Turns()
+        for i, cell in enumerate(validated("body", cells.validate_json, content)):
+            try:
+                rows.append(item.validate_python(cell))
+            except ValidationError as error:
+                lines += _lines(error, "body", i)
+                if len(lines) >= MAX_ERRORS:
+                    break
+            await turns.pause()
+        if lines:
+            raise RequestValidationError(lines)
+        return rows
+
+    return many
 
 
-def create_app(
-    problem: Problem,
-    bundle: Bundle,
-    origin: str,
-    version: Optional[str] = None,
-    key: Optional[str] = None,
-) -> FastAPI:
-    """The application, which Uvicorn or AWS Lambda runs; without a key nobody is asked for one.
+def validated(place: str, validate: Callable[[Any], Any], content: object) -> Any:
+    """`content` as its model, or FastAPI's error that names the fields below `place`."""
+    try:
+        return validate(content)
+    except ValidationError as error:
+        raise RequestValidationError(_lines(error, place)) from None
 
-    `origin` says in words where the bundle comes from, `version` is the model registry's.
+
+def _lines(error: ValidationError, *place: object) -> list[Any]:
+    return [dict(line, loc=(*place, *line["loc"])) for line in error.errors(include_url=False)]
+
+
+def create_app(problem: Problem, served: Served, keys: Sequence[str] = ()) -> FastAPI:
+    """The application, which Uvicorn or AWS Lambda runs; without `keys` nobody is asked for one.
+
+    The model that answers is ``app.state.served``, which may be changed; ``app.state.quotes`` is
+    the log of quotes, if there is one.
     """
-    md5 = bundle.metadata["data_md5"]
-    model = ModelId(name=problem.name, version=version, sha256=bundle.sha256, data_md5=md5)
     one: Any = case_model(problem)
     many: Any = Annotated[list[one], Field(min_length=1, max_length=MAX_ROWS)]
     query: Any = Annotated[Wanted if problem.bought else Nothing, Query()]
-    kind: Any = OfferAnswer if problem.bought else ANSWERS[task_of(problem).name]
+    kind: Any = answer_kind(problem)
 
-    app = _empty_app(problem, key)
-    app.state.bundle, app.state.version, app.state.origin = bundle, version, origin
+    app = _empty_app(problem, keys)
+    app.state.served, app.state.quotes = served, None
 
-    def answer(cases: list[Any], wanted: Any) -> list[Answer]:
-        rows = [vars(case) for case in cases]
-        quotes = quote_rows(problem, bundle, rows, wanted.margin, wanted.risk)
-        return [kind.of(quote, problem.target.unit, model) for quote in quotes]
+    async def answers(cases: list[Any], wanted: Any) -> list[bytes]:
+        """Those of one model; each is the same as if its case had come alone."""
+        served, log, turns, lines = app.state.served, app.state.quotes, Turns(), []
+        facts = (served.model.version, served.model.sha256, served.model.data_md5)
+        for case in cases:
+            content = served.answer(problem, vars(case), wanted)
+            asked = {"case": vars(case), "margin": wanted.margin, "risk": wanted.risk}
+            told = to_json(asked) if log else b""
+            lines.append(Logged(new_id(), time.time(), *facts, told, content))
+            await turns.pause()
+        known = log is not None and await log.add(lines)
+        return [with_id(line) if known else line.answer for line in lines]
 
     @app.post("/v1/quote", summary=f"Predict one {problem.item}")
     async def quote(case: one, wanted: query) -> kind:
-        return answer([case], wanted)[0]
+        return (await answers([case], wanted))[0]
 
     @app.post("/v1/quotes", summary=f"Predict up to {MAX_ROWS:,} {problem.items}, in their order")
     async def quotes(cases: many, wanted: query) -> list[kind]:
-        return answer(cases, wanted)
+        return b"[%s]" % b",".join(await answers(cases, wanted))  # type: ignore[return-value]
 
     @app.get("/v1/model", summary="What is loaded, and how good it is")
     async def about() -> ModelAnswer:
+        served: Served = app.state.served
         return ModelAnswer(
-            **vars(model),
-            origin=origin,
+            **vars(served.model),
+            origin=served.origin,
             target=problem.target.name,
             unit=problem.target.unit,
-            metrics=bundle.metadata["metrics"],
+            metrics=served.bundle.metadata["metrics"],
             caveat=problem.caveat,
         )
 
@@ -126,55 +165,49 @@ def create_app(
     return app
 
 
-def _empty_app(problem: Problem, key: Optional[str]) -> FastAPI:
+def _empty_app(problem: Problem, keys: Sequence[str]) -> FastAPI:
+    header = APIKeyHeader(name="X-API-Key", auto_error=False)  # for the page; Front checks it
     app = FastAPI(
         title=problem.name,
         description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
         version="1",
-        dependencies=[Depends(Key(key))],
-        responses={401: {"model": Refusal}, 413: {"model": Refusal}},
+        dependencies=[Depends(header)],
+        responses={status: {"model": Refusal} for status in (401, 413, 429)},
+        docs_url=None,
+        redoc_url=None,
     )
     app.router.route_class = Direct
-    app.add_exception_handler(RequestValidationError, _refuse)
-    app.add_route("/healthz", _health)
+    app.add_middleware(Front, api=app, keys=keys)
+    app.state.is_ready, app.state.lines = (lambda: True), None
+    app.state.metrics = Metrics(app.state)
+    app.mount(
+        "/docs/files", StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
+    )
+
+    async def home(request: Request) -> Response:
+        return RedirectResponse("docs")
+
+    async def docs(request: Request) -> Response:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=problem.name,
+            swagger_js_url="docs/files/swagger-ui-bundle.js",
+            swagger_css_url="docs/files/swagger-ui.css",
+            swagger_favicon_url="docs/files/favicon.png",
+        )
+
+    async def health(request: Request) -> Response:
+        return Response(b'{"status":"ok"}', media_type=JSON)
+
+    async def ready(request: Request) -> Response:
+        known = app.state.is_ready()
+        content = b'{"status":"%s"}' % (b"ready" if known else b"closing")
+        return Response(content, 200 if known else 503, media_type=JSON)
+
+    async def metrics(request: Request) -> Response:
+        return Response(app.state.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    plain = {"/": home, "/docs": docs, "/healthz": health, "/readyz": ready, "/metrics": metrics}
+    for path, function in plain.items():
+        app.add_route(path, function)
     return app
-
-
-def validated(place: str, validate: Callable[[Any], Any], content: object) -> Any:
-    """`content` as its model, or FastAPI's error that names the fields below `place`."""
-    try:
-        return validate(content)
-    except ValidationError as error:
-        lines = [dict(line, loc=(place, *line["loc"])) for line in error.errors(include_url=False)]
-        raise RequestValidationError(lines) from None
-
-
-async def _read(request: Request) -> bytearray:
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > MAX_BODY:
-            raise HTTPException(413, f"found more than {MAX_BODY:,} bytes; send fewer")
-    return content
-
-
-async def _health(request: Request) -> Response:
-    """Whether the server is up: a plain route, which asks for no key."""
-    return Response('{"status":"ok"}', media_type=_JSON)
-
-
-async def _refuse(request: Request, error: Any) -> Response:
-    """FastAPI's own answer to what is wrong, with its echoes of the input cut short."""
-    lines = [
-        line | {"loc": [_short(part) for part in line["loc"]], "input": _short(line["input"])}
-        for line in error.errors()[:MAX_ERRORS]
-    ]
-    content = to_json({"detail": lines}, inf_nan_mode="strings", fallback=str)
-    return Response(content, 422, media_type=_JSON)
-
-
-def _short(value: object) -> object:
-    """A value, or if that is long the ends of its text."""
-    value = value.decode(errors="replace") if isinstance(value, bytearray) else value
-    text = reprlib.repr(value)
-    return value if text == repr(value) else text

@@ -1,5 +1,6 @@
 """What the REST API takes and answers, as pydantic models; a case's is made from the problem."""
 
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Optional
 
 from pydantic import (
@@ -16,7 +17,10 @@ from pydantic_core import PydanticCustomError
 from ..modeling.classification import ClassQuote
 from ..modeling.interval import COVERAGE, Offer
 from ..modeling.regression import Quote
+from ..modeling.task import task_of
 from ..problem import REFUSED, Column, Problem
+
+MOST_UNKNOWN = 100  # fields of a case that are told
 
 
 def case_model(problem: Problem) -> type[BaseModel]:
@@ -28,7 +32,18 @@ def case_model(problem: Problem) -> type[BaseModel]:
             raise PydanticCustomError("rules", text, {"rules": broken})
         return case
 
+    names, most = problem.names, len(problem.names) + MOST_UNKNOWN
+
+    def limit(cells: Any) -> Any:
+        """A few of its unknown fields are enough to refuse a case."""
+        if not isinstance(cells, dict):
+            raise PydanticCustomError("model_type", "Input should be an object")
+        if len(cells) > most:
+            cells = {n: cells[n] for n in names if n in cells} | dict(islice(cells.items(), most))
+        return cells
+
     rules: Any = {"check_rules": model_validator(mode="after")(check)}
+    rules["limit"] = model_validator(mode="before")(limit)
     fields: dict[str, Any] = {column.name: _field(column) for column in problem.features}
     examples: Any = {"examples": [problem.read_row(problem.example)[0]]}
     return create_model(
@@ -100,6 +115,9 @@ class Interval(BaseModel):
 class Answer(BaseModel):
     """What every quote answers."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    quote_id: Optional[str] = Field(None, description="In the log of quotes; null if not logged.")
     prediction: Any
     base: Optional[float] = Field(description="The prediction for the average case, or its odds.")
     factors: Optional[dict[str, float]] = Field(description="The base times these; or null.")
@@ -136,7 +154,10 @@ class ClassAnswer(Answer):
         return cls(**vars(quote), model=model)
 
 
-ANSWERS = {"regression": QuoteAnswer, "classification": ClassAnswer}  # by the task's name
+def answer_kind(problem: Problem) -> Any:
+    """The model of a problem's answers."""
+    kinds = {"regression": QuoteAnswer, "classification": ClassAnswer}
+    return OfferAnswer if problem.bought else kinds[task_of(problem).name]
 
 
 class ModelAnswer(ModelId):

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple, Optional
 import pandas as pd
 
 from ..errors import ProjectError, StepFailed, UserError
+from ..files import write_text
 from ..modeling.bundle import Bundle, load_bundle
 from ..modeling.evaluate import model_card
 from ..modeling.gate import Comparison, compare_on_holdout, objections
+from ..modeling.signature import signature_file, signature_of
 from ..modeling.task import task_of
 from ..modeling.train import read_processed
 from ..process import RESULT, git, last_line, run_dvc
@@ -45,6 +47,8 @@ def register_result(project: Project) -> str:
     tags = {"commit": commit, "data_md5": metadata["data_md5"], "model_sha256": bundle.sha256}
     name = task_of(project.problem).error_name
     tags |= {name: f"{metadata['metrics']['cv'][name]['mean']:.4f}"}
+    if signature := signature_of(project.problem, project.models):
+        tags["signature"] = signature
     run_id, remedy = track(project).run_id, "the run itself is safe; try again later"
     with open_client(project, "not registered", remedy) as client:
         with tolerated("RESOURCE_ALREADY_EXISTS"):
@@ -169,7 +173,16 @@ def _download(client: Any, project: Project, version: Any, folder: Path) -> Path
     copy = Path(download_artifacts(source, dst_path=str(folder), tracking_uri=uri))
     if folder_sha256(copy) != run.data.tags.get(COPY_TAG):
         raise StepFailed(f"version {version.version}", "not the bytes that were tracked")
-    return copy / "data" / project.models.name
+    folder = copy / "data" / project.models.name
+    if signature := version.tags.get("signature"):
+        write_text(signature_file(folder), f"{signature}\n")
+    return folder
+
+
+def version_of(project: Project, name: str, alias: str) -> str:
+    """The version that an alias means now."""
+    with open_client(project, f"{name}@{alias} not asked for", "try again later") as client:
+        return str(client.get_model_version_by_alias(name, alias).version)
 
 
 def fetch_bundle(project: Project, name: str, alias: str, folder: Path) -> tuple[str, Path]:
@@ -177,6 +190,14 @@ def fetch_bundle(project: Project, name: str, alias: str, folder: Path) -> tuple
     with open_client(project, f"{name}@{alias} not fetched", "register a version first") as client:
         version = client.get_model_version_by_alias(name, alias)
         return str(version.version), _download(client, project, version, folder)
+
+
+def fetch_version(project: Project, name: str, version: str, folder: Path) -> Path:
+    """The bundle of a version as it was tracked, below `folder`."""
+    with open_client(project, f"version {version} not fetched", "is the server right?") as client:
+        with tolerated("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return _download(client, project, client.get_model_version(name, version), folder)
+    raise UserError(f"version {version}", f"{name} has no such version")
 
 
 def holders(project: Project) -> pd.DataFrame:

@@ -1,0 +1,160 @@
+"""What stands before the API: who may ask, how much is read, what is logged and counted.
+
+It is one ASGI middleware, since each further one costs a tenth of a prediction. Requests for
+predictions go from here to their function, past FastAPI, which documents them.
+"""
+
+import asyncio
+import logging
+import re
+import reprlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from hmac import compare_digest
+from os import urandom
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+
+JSON = "application/json"
+MAX_BODY, MAX_ERRORS = 1_000_000, 1_000  # bytes of a request, lines of an answer
+LARGE_BODY, MOST_LARGE = 64_000, 16  # bytes; how many larger ones are in memory at a time
+TURN_S = 0.002  # of work on a list, before others have their turn
+WRONG_KEYS, WINDOW_S = 10, 60  # an address may try so many within so many seconds
+MOST_ADDRESSES = 10_000  # whose wrong keys are counted
+OPEN = re.compile("/|/healthz|/readyz|/docs(/.*)?|/openapi.json")  # without a key
+_ID = re.compile(rb"[\w.:-]{1,64}")
+log = logging.getLogger("uvicorn.error")
+
+
+class Turns:
+    """Lets others go on during long work."""
+
+    def __init__(self) -> None:
+        self.end = time.perf_counter() + TURN_S
+
+    async def pause(self) -> None:
+        if time.perf_counter() > self.end:
+            await asyncio.sleep(0)
+            self.end = time.perf_counter() + TURN_S
+
+
+class Disconnected(Exception):
+    """The client hung up before the request was complete."""
+
+
+class Front:
+    """ASGI middleware around the API; without `keys` anybody may ask."""
+
+    def __init__(self, app: Any, api: FastAPI, keys: Sequence[str]) -> None:
+        self.app, self.api, self.keys = app, api, [key.encode() for key in keys]
+        routes: list[Any] = [route for route in api.routes if hasattr(route, "direct")]
+        self.direct = {("POST", route.path): route.direct for route in routes}
+        self.known = {getattr(route, "path", "") for route in api.routes}
+        self._large = asyncio.Semaphore(MOST_LARGE)
+        self._wrong, self._window_end = Counter[str](), 0.0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 0
+        method, path = scope["method"], scope["path"].removeprefix(scope.get("root_path", ""))
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        number = given if _ID.fullmatch(given) else urandom(8).hex().encode()
+
+        async def send_on(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", number)]
+            await send(message)
+
+        try:
+            self._check_key(path, headers, scope)
+            if direct := self.direct.get((method, path)):
+                await answer(send_on, 200, await self._run(direct, scope, receive))
+            else:
+                await self.app(scope, receive, send_on)
+        except HTTPException as error:
+            content = to_json({"detail": error.detail})
+            await answer(send_on, error.status_code, content, error.headers or {})
+        except RequestValidationError as error:
+            await answer(send_on, 422, refusal(error))
+        except Disconnected:
+            status = 499  # as nginx counts them
+        except Exception:
+            log.exception("Request %s failed", number.decode())
+            if not status:
+                await answer(send_on, 500, b'{"detail":"Internal Server Error"}')
+        finally:
+            seconds = time.perf_counter() - start
+            place = path if path in self.known else "other"
+            self.api.state.metrics.count(method, place, status, seconds)
+            if lines := getattr(self.api.state, "lines", None):
+                line = {"id": number.decode(), "method": method, "path": path, "status": status}
+                client = scope["client"][0] if scope["client"] else None
+                lines.put(line | {"ms": round(seconds * 1000, 2), "client": client})
+
+    async def _run(self, direct: Any, scope: Any, receive: Any) -> bytes:
+        """What a function answers to the body, of which few large ones are in memory."""
+        more, content, held = True, bytearray(), False
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                content += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(content) > MAX_BODY:
+                    problem = f"found more than {MAX_BODY:,} bytes; send fewer"
+                    raise HTTPException(413, problem, {"connection": "close"})
+                if len(content) > LARGE_BODY and not held:
+                    held = await self._large.acquire()
+            return await direct(bytes(content), scope)
+        finally:
+            if held:
+                self._large.release()
+
+    def _check_key(self, path: str, headers: dict[bytes, bytes], scope: Any) -> None:
+        if not self.keys or OPEN.fullmatch(path):
+            return
+        given = headers.get(b"x-api-key") or headers.get(b"authorization", b"")[len("Bearer ") :]
+        if sum(compare_digest(given, key) for key in self.keys):
+            return
+        now, address = time.monotonic(), scope["client"][0] if scope["client"] else ""
+        if now > self._window_end or len(self._wrong) > MOST_ADDRESSES:
+            self._wrong, self._window_end = Counter(), now + WINDOW_S
+        self._wrong[address] += 1
+        if self._wrong[address] > WRONG_KEYS:  # the right one is heard all the same
+            wait = {"retry-after": f"{self._window_end - now:.0f}", "connection": "close"}
+            raise HTTPException(429, "X-API-Key: wrong too often; try again later", wait)
+        raise HTTPException(401, "X-API-Key: missing or wrong; ask who runs this server")
+
+
+async def answer(send: Any, status: int, content: bytes, headers: Any = {}) -> None:
+    """Send an answer in JSON."""
+    told = [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(content))]
+    told += [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.body", "body": content})
+
+
+def refusal(error: RequestValidationError) -> bytes:
+    """FastAPI's own answer to what is wrong, with its echoes of the input cut short."""
+    lines = [
+        line | {"loc": [_short(part) for part in line["loc"]], "input": _short(line["input"])}
+        for line in error.errors()[:MAX_ERRORS]
+    ]
+    return to_json({"detail": lines}, inf_nan_mode="strings", fallback=str)
+
+
+def _short(value: object) -> object:
+    """A value, or if that is long the ends of its text."""
+    value = value.decode(errors="replace") if isinstance(value, (bytes, bytearray)) else value
+    text = reprlib.repr(value)
+    return value if text == repr(value) else text

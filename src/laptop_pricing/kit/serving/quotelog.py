@@ -1,0 +1,174 @@
+"""Which quotes were given: each is in a file of SQLite before its answer leaves.
+
+It is safe once the process is killed; what the system has not written when the power goes may be
+lost. Quotes of the same moment are written together. If they cannot be written, the answers go on
+without a ``quote_id``, and are counted.
+"""
+
+import asyncio
+import os
+import random
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from ..errors import UserError
+
+ENDING = ".sqlite"
+ROWS_PER_FILE, MOST_BYTES = 100_000, 2_000_000_000  # then the oldest file is removed
+RETRY_S = 5
+_QUERY = """
+SELECT quote_id, time, version, sha256, data_md5, CAST(asked AS BLOB), CAST(answer AS BLOB)
+FROM quotes WHERE time >= ? AND (quote_id = ? OR ?) ORDER BY quote_id
+"""
+_NO_ID = b'{"quote_id":null'  # how an answer begins
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS quotes (
+    quote_id INTEGER PRIMARY KEY,
+    time REAL NOT NULL,      -- seconds since 1970
+    version TEXT,            -- of the registry; none for a folder
+    sha256 TEXT NOT NULL,    -- of the model
+    data_md5 TEXT NOT NULL,  -- of the data that it learned from
+    asked BLOB NOT NULL,     -- the fields, margin and risk, as JSON
+    answer BLOB NOT NULL     -- as JSON, as it was sent but for its quote_id
+)
+"""
+
+
+class Logged(NamedTuple):
+    """A line of the log."""
+
+    quote_id: int
+    time: float
+    version: Optional[str]
+    sha256: str
+    data_md5: str
+    asked: bytes
+    answer: bytes
+
+
+class QuoteLog:
+    """Appends to files in a folder, of which each process has one of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.lost = folder, 0
+        self._waiting: list[tuple[Sequence[Logged], asyncio.Future[bool]]] = []
+        self._file: Optional[sqlite3.Connection] = None
+        self._rows, self._retry = 0, 0.0
+
+    async def add(self, lines: Sequence[Logged]) -> bool:
+        """Whether the lines are in the log."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._waiting.append((lines, done))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._write)
+        return await done
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        lines = [line for some, _ in waiting for line in some]
+        good = self._append(lines)
+        self.lost += 0 if good else len(lines)
+        for _, done in waiting:
+            if not done.done():  # its client may have gone
+                done.set_result(good)
+
+    def _append(self, lines: Sequence[Logged]) -> bool:
+        if time.monotonic() < self._retry:
+            return False
+        try:
+            self._file = self._file or self._open()
+            with self._file:
+                self._file.executemany("INSERT INTO quotes VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
+            self._rows += len(lines)
+            if self._rows >= ROWS_PER_FILE:
+                self.close()
+            return True
+        except (OSError, sqlite3.Error):
+            self._retry = time.monotonic() + RETRY_S
+            self.close()
+            return False
+
+    def _open(self) -> sqlite3.Connection:
+        """A new file; the oldest are removed where all take too much room."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sizes = {path: path.stat().st_size for path in log_files(self.folder)}
+        while sum(sizes.values()) > MOST_BYTES:
+            oldest = min(sizes)
+            oldest.unlink()
+            del sizes[oldest]
+        self._rows = 0
+        path = self.folder / f"{time.time_ns():x}-{os.getpid()}{ENDING}"
+        file = sqlite3.connect(path, timeout=0.1)
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("PRAGMA synchronous = NORMAL")
+        file.execute(_SCHEMA)
+        return file
+
+    def close(self) -> None:
+        """Leave the file to whoever reads it."""
+        with suppress(sqlite3.Error):
+            if self._file:
+                self._file.close()
+        self._file = None
+
+
+def with_id(line: Logged) -> bytes:
+    """The answer of a line, as it is sent."""
+    return b'{"quote_id":"%016x"%s' % (line.quote_id, line.answer[len(_NO_ID) :])
+
+
+def new_id() -> int:
+    """An id for a quote: the time in microseconds, then random bits."""
+    return time.time_ns() // 1000 << 12 | random.getrandbits(12)
+
+
+def text_of(quote_id: int) -> str:
+    """An id as people have it."""
+    return f"{quote_id:016x}"
+
+
+def log_files(folder: Path) -> list[Path]:
+    """The files of a log, from the oldest on."""
+    return sorted(folder.glob(f"*{ENDING}"))
+
+
+def _id(text: str) -> int:
+    """An id from its text; -1, which none is, where it is no such text."""
+    return int(text, 16) if re.fullmatch("[0-9a-f]{1,16}", text) else -1
+
+
+def read_log(folder: Path, quote_id: str = "", since: float = 0) -> Iterator[Logged]:
+    """The quotes of a log since a time, or one of them, by file and id.
+
+    A UserError names a file that cannot be read.
+    """
+    files = log_files(folder)
+    if not files:
+        raise UserError(folder, "no quotes here", "name the folder that serve was given")
+    for path in files:
+        try:
+            with closing(sqlite3.connect(path, timeout=5)) as file:
+                yield from map(
+                    Logged._make, file.execute(_QUERY, (since, _id(quote_id), not quote_id))
+                )
+        except (sqlite3.Error, TypeError) as error:
+            raise UserError(path, f"damaged: {error}", "move it elsewhere") from None
+
+
+def forget(folder: Path, quote_id: str) -> bool:
+    """Erase a quote, also from the bytes of its file; says whether there was one."""
+    found = 0
+    for path in log_files(folder):
+        with closing(sqlite3.connect(path, timeout=5)) as file:
+            file.execute("PRAGMA secure_delete = ON")
+            with file:
+                delete = "DELETE FROM quotes WHERE quote_id = ?"
+                found += file.execute(delete, [_id(quote_id)]).rowcount
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return found > 0
