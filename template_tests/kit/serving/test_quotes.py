@@ -63,6 +63,7 @@ def test_a_quote_is_that_of_the_model(client_of, bundle_of, problem, typed):
         own = {"unit": problem.target.unit, "interval": interval, "terms": quote.terms}
         aim = quote.prediction
     expected = own | {
+        "quote_id": None,
         "prediction": quote.prediction,
         "base": quote.base,
         "factors": quote.factors,

@@ -70,9 +70,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(RECEIVE_S, self._refuse, HTTPStatus.REQUEST_TIMEOUT)
         if self._most and len(self.connections) >= self._most:
             others: Any = self.connections - {self}
-            waiting = [other for other in others if other.is_waiting]
-            longest = min(waiting, key=lambda other: other._since, default=self)
-            longest._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            if waiting := [other for other in others if other.is_waiting]:
+                longest = min(waiting, key=lambda other: other._since)
+                longest._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
         self._stop_timer()
