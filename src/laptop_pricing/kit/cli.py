@@ -79,8 +79,8 @@ Table = Annotated[Path, Argument(metavar="FILE", help="CSV, TSV, Parquet, or a f
 TargetColumn = Annotated[str, Option("--target", metavar="COLUMN", help="What is predicted.")]
 Target = Annotated[Path, Argument(metavar="OUT", help="CSV to write.")]
 To = Annotated[Alias, Option(help="The alias that a version is to have.")]
-Workers = Annotated[int, Option(min=1, max=64, help="Processes that answer.")]
 Version = Annotated[Optional[int], Option(min=1, help="By default that of the alias before.")]
+Workers = Annotated[int, Option(min=1, max=64, help="Processes that answer.")]
 
 
 @dataclass(frozen=True)

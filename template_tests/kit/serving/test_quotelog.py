@@ -70,6 +70,14 @@ def test_a_log_takes_only_so_much_room(client, folder, monkeypatch):
     assert newest in list(read_log(folder))
 
 
+def test_a_file_that_another_process_removed_is_not_written_to(client, folder):
+    assert client.post("/v1/quote", json=EXAMPLE).json()["quote_id"]
+    for path in list(folder.iterdir()):
+        path.unlink()
+    known = client.post("/v1/quote", json=EXAMPLE).json()["quote_id"]
+    assert [text_of(line.quote_id) for line in read_log(folder)] == [known]
+
+
 def test_answers_go_on_where_they_cannot_be_logged_and_are_counted(client, folder, monkeypatch):
     assert client.post("/v1/quote", json=EXAMPLE).json()["quote_id"]
     client.app.state.quotes.close()

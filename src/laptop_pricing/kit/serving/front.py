@@ -18,6 +18,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
+from starlette.requests import ClientDisconnect
 
 JSON = "application/json"
 MAX_BODY, MAX_ERRORS = 1_000_000, 1_000  # bytes of a request, lines of an answer
@@ -40,10 +41,6 @@ class Turns:
         if time.perf_counter() > self.end:
             await asyncio.sleep(0)
             self.end = time.perf_counter() + TURN_S
-
-
-class Disconnected(Exception):
-    """The client hung up before the request was complete."""
 
 
 class Front:
@@ -85,7 +82,7 @@ class Front:
             await answer(send_on, error.status_code, content, error.headers or {})
         except RequestValidationError as error:
             await answer(send_on, 422, refusal(error))
-        except Disconnected:
+        except ClientDisconnect:
             status = 499  # as nginx counts them
         except Exception:
             log.exception("Request %s failed", number.decode())
@@ -107,7 +104,7 @@ class Front:
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise Disconnected
+                    raise ClientDisconnect
                 content += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(content) > MAX_BODY:

@@ -36,13 +36,6 @@ class LogLines(logging.Handler):
         else:
             self.dropped += 1
 
-    def close(self) -> None:
-        """Wait for the lines to be written, but not for long."""
-        end = time.monotonic() + 1
-        while self._lines and time.monotonic() < end:
-            time.sleep(WRITE_EVERY_S / 5)
-        super().close()
-
     def _write(self) -> None:
         text = _readable if self.readable else json.dumps
         while True:

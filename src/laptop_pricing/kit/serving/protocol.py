@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 HEAD_BYTES = 64_000
 RECEIVE_S = 10  # for a request to arrive, and for a client to go on reading its answer
 LAST_S = 1.0  # for which requests are still taken once the end has begun
+WAITING = 2048  # connections that may wait to be accepted
 HEALTH = (b"/healthz", b"/readyz")
 
 
@@ -32,6 +33,11 @@ class LimitedServer(Server):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.server_state: State = State()
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or ():  # asyncio takes as many at once as may wait: more files
+            listening.listen(WAITING)
 
     async def shutdown(self, sockets: Any = None) -> None:
         self.server_state.closing = True

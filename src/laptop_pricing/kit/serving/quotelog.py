@@ -58,7 +58,7 @@ class QuoteLog:
         self.folder, self.lost = folder, 0
         self._waiting: list[tuple[Sequence[Logged], asyncio.Future[bool]]] = []
         self._file: Optional[sqlite3.Connection] = None
-        self._rows, self._retry = 0, 0.0
+        self._path, self._rows, self._retry = folder, 0, 0.0
 
     async def add(self, lines: Sequence[Logged]) -> bool:
         """Whether the lines are in the log."""
@@ -82,6 +82,8 @@ class QuoteLog:
         if time.monotonic() < self._retry:
             return False
         try:
+            if self._file and not self._path.exists():  # another process needed room
+                self.close()
             self._file = self._file or self._open()
             with self._file:
                 self._file.executemany("INSERT INTO quotes VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
@@ -100,11 +102,12 @@ class QuoteLog:
         sizes = {path: path.stat().st_size for path in log_files(self.folder)}
         while sum(sizes.values()) > MOST_BYTES:
             oldest = min(sizes)
-            oldest.unlink()
+            for ending in ("", "-wal", "-shm"):
+                oldest.with_name(oldest.name + ending).unlink(missing_ok=True)
             del sizes[oldest]
         self._rows = 0
-        path = self.folder / f"{time.time_ns():x}-{os.getpid()}{ENDING}"
-        file = sqlite3.connect(path, timeout=0.1)
+        self._path = self.folder / f"{time.time_ns():x}-{os.getpid()}{ENDING}"
+        file = sqlite3.connect(self._path, timeout=0.1)
         file.execute("PRAGMA journal_mode = WAL")
         file.execute("PRAGMA synchronous = NORMAL")
         file.execute(_SCHEMA)

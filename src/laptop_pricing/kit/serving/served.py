@@ -47,8 +47,7 @@ class Served(NamedTuple):
 
     def answer(self, problem: Problem, row: Mapping[str, Any], wanted: Any) -> bytes:
         """The answer to a case of typed values, as JSON that begins with a null quote_id."""
-        asked = (wanted.margin, wanted.risk)
-        (quote,) = quote_rows(problem, self.bundle, [row], *asked)
+        (quote,) = quote_rows(problem, self.bundle, [row], wanted.margin, wanted.risk)
         return to_json(answer_kind(problem).of(quote, problem.target.unit, self.model))
 
 

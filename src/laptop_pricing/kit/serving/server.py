@@ -22,7 +22,7 @@ from .log import log_lines
 from .served import CURRENT, Source
 
 IDLE_S, END_S, REFRESH_S = 5, 6, 2
-MOST_CONNECTIONS, OTHER_FILES = 4096, 100
+MOST_CONNECTIONS, OTHER_FILES, AT_ONCE = 4096, 100, 16  # at once: those that are accepted
 CAN_FORK = hasattr(os, "fork")
 AddRoutes = Optional[Callable[[FastAPI], None]]
 log = logging.getLogger("uvicorn.error")
@@ -106,6 +106,7 @@ def run_server(app: FastAPI, listening: socket.socket, quotes: Optional[Path] = 
         access_log=False,
         server_header=False,
         limit_concurrency=_connections(),
+        backlog=AT_ONCE,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=END_S,
         callback_notify=refresh,
@@ -116,7 +117,6 @@ def run_server(app: FastAPI, listening: socket.socket, quotes: Optional[Path] = 
         signal.signal(signal.SIGHUP, server.handle_exit)
     app.state.is_ready = lambda: not server.server_state.closing
     server.run(sockets=[listening])
-    app.state.lines.close()
 
 
 def _connections() -> int:
