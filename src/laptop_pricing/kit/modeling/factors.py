@@ -225,7 +225,7 @@ class ClassFactors:
         """
         effects = self._effects(self._scores[0].shares(rows))
         chances = self._chances(effects)
-        pairs = chances.argsort(axis=1)[:, :-3:-1]
+        pairs = chances.argsort(axis=1, kind="stable")[:, :-3:-1]
         return chances, self._odds(effects, np.sort(pairs)[:, ::-1] if self._without else pairs)
 
     def _effects(self, shares: np.ndarray) -> np.ndarray:

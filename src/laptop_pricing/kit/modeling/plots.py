@@ -51,7 +51,8 @@ def draw_predictions(problem: Problem, predictions: pd.DataFrame) -> Plot:
 
 def draw_intervals(problem: Problem, covered: pd.DataFrame) -> Plot:
     """The 90 % interval along the prediction, and the values outside it, of the first seed."""
-    points = covered[covered["seed"] == covered["seed"].min()].sort_values("predicted")
+    points = covered[covered["seed"] == covered["seed"].min()]
+    points = points.sort_values("predicted", kind="stable")  # the same on every processor
     points = points[["row", "actual", "predicted", "third", "low", "high", "inside"]]
     figure, axes = figure_of(f"Does the 90 % interval hold 90 % of the {problem.items}?")
     _target_axes(problem, axes, points, "predicted", "actual")
