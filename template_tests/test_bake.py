@@ -41,7 +41,7 @@ STORAGES = {
 # What each project has of its own; all else is shared with this repository.
 OWN = {"LICENSE", ".dvc/config", "data.dvc"}
 # Of the shared folders: what is about the template, pictures of our data.
-BENCHMARKS = {f"benchmarks/{name}.py" for name in ("bake", "classes", "scale", "tables")}
+BENCHMARKS = {f"benchmarks/{name}.py" for name in ("bake", "classes", "drift", "scale", "tables")}
 LEFT_OUT = {
     "docs/course-map.md",
     "docs/images/adopt.png",

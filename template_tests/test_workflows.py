@@ -46,6 +46,9 @@ STAG, PROD = f"{NAME} promote --to stag", f"{NAME} promote --to prod"
 VERSIONS = f'{NAME} versions >> "$GITHUB_STEP_SUMMARY"'
 GET_AUDIT = "python -m pip install pip-audit==2.10.1"
 AUDIT = "pip-audit --skip-editable --ignore-vuln CVE-2025-69872 -r requirements.txt"
+MODEL = "dvc pull models"
+MONITOR = f'{NAME} monitor --quotes "$QUOTES" --since 7d 2> alarms.txt'
+ISSUE = 'gh issue create --title "Monitor raised an alarm, $RUN_URL" --body-file alarms.txt'
 NOTICE = (
     'echo "::notice title=No model version::The variable MLFLOW_TRACKING_URI is not set, so '
     'nothing was registered or promoted. docs/github.md says how."'
@@ -79,6 +82,9 @@ RUN = {
     STAG: "test_workflows.py::test_versions_follow_the_branches",
     PROD: "test_workflows.py::test_versions_follow_the_branches",
     VERSIONS: "test_workflows.py::test_versions_follow_the_branches",
+    MODEL: "test_workflows.py::test_an_alarm_opens_an_issue",
+    MONITOR: "test_workflows.py::test_an_alarm_opens_an_issue",
+    ISSUE: "test_workflows.py::test_an_alarm_opens_an_issue",
     NOTICE: "test_workflows.py::test_without_a_server_there_is_a_notice",
     GET_AUDIT: "test_workflows.py::test_the_audit_reads_every_pin",
     AUDIT: "test_workflows.py::test_the_audit_reads_every_pin",
@@ -219,10 +225,10 @@ def test_every_job_has_a_time_limit_and_its_own_rights(tree):
         assert not re.search(r"pull_request_target|workflow_run\b|write-all|read-all", text), name
     for where, job in jobs(tree):
         assert 0 < job["timeout-minutes"] <= 120, where
-        assert set(job["permissions"]) <= {"contents", "id-token", "pull-requests"}, where
+        assert set(job["permissions"]) <= {"contents", "id-token", "issues", "pull-requests"}, where
         assert job["permissions"].get("contents") in (None, "read"), where
     writing = {where for where, job in jobs(tree) if "write" in job["permissions"].values()}
-    assert writing == {"promote.yml:promote", "pull-request.yml:model"}
+    assert writing == {"monitor.yml:monitor", "promote.yml:promote", "pull-request.yml:model"}
 
 
 def test_no_checkout_keeps_its_token(tree):
@@ -243,7 +249,7 @@ def test_single_jobs_take_the_python_of_the_project(tree):
 
 def test_only_the_jobs_of_the_team_name_a_secret(tree):
     named = {where for where, job in jobs(tree) if "secrets." in json.dumps(job)}
-    assert named == {"promote.yml:promote", "pull-request.yml:model"}
+    assert named == {"monitor.yml:monitor", "promote.yml:promote", "pull-request.yml:model"}
 
 
 def test_the_baked_project_has_our_workflows_but_for_the_template(snapshot, tmp_path, own_home):
@@ -320,7 +326,8 @@ def test_pushes_and_pull_requests_of_the_three_branches_are_met():
     met = {name: content[True] for name, (_, content) in found.items()}  # YAML reads on as true
     assert met["pull-request.yml"] == {"pull_request": {"branches": list(BRANCHES)}}
     assert met["promote.yml"] == {"push": {"branches": list(BRANCHES)}}
-    assert set(met["audit.yml"]) == {"schedule", "workflow_dispatch"}
+    for name in ("audit.yml", "monitor.yml"):
+        assert set(met[name]) == {"schedule", "workflow_dispatch"}
     waiting = found["promote.yml"][1]["concurrency"]
     assert waiting == {"group": "promote-${{ github.ref_name }}", "cancel-in-progress": False}
     lines = {s["if"]: s["run"] for _, s in steps() if s.get("if", "").startswith("github.ref_name")}
@@ -540,3 +547,41 @@ def test_versions_follow_the_branches(team, tmp_path):
         [f"| {alias}", "1"] for alias in ("devl", "stag", "prod")
     ]
     assert all(f" {head} |" in row for row in rows[2:])
+
+
+QUOTES = """
+import asyncio, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from pydantic_core import to_json
+from laptop_pricing.kit.modeling.bundle import load_bundle
+from laptop_pricing.kit.serving.export import export_quotes
+from laptop_pricing.kit.serving.quotelog import Logged, QuoteLog, new_id
+from laptop_pricing.kit.serving.served import Served
+from laptop_pricing.problem import PROBLEM
+model = Served.of(PROBLEM, load_bundle(Path("models"), PROBLEM), "models")
+case, wanted = PROBLEM.read_row(PROBLEM.example)[0], SimpleNamespace(margin=None, risk=None)
+asked, told = to_json({"case": case}), model.answer(PROBLEM, case, wanted)
+facts = (None, model.model.sha256, model.model.data_md5)
+lines = [Logged(new_id(), time.time(), *facts, asked, told) for _ in range(int(sys.argv[2]))]
+assert asyncio.run(QuoteLog(Path("quotes")).add(lines))
+export_quotes(Path("quotes"), sys.argv[1])
+"""
+
+
+def test_an_alarm_opens_an_issue(team):
+    """The same laptop again and again is not what the model learned; a few quotes say nothing."""
+    clone, variables = runner(team, "ci", "devl", RUN_URL=URL)
+    told, place = stand_in_for_gh(team), str(team.folder / "exported")
+    variables |= {"GH_TOKEN": "hunter2", "QUOTES": place}
+    passes(clone, MODEL, variables)
+    check(clone, sys.executable, "-c", QUOTES, place, "9", **variables)
+    passes(clone, MONITOR, variables)
+    assert "9 quotes; 100 or more" in (clone / "alarms.txt").read_text("utf-8")
+    check(clone, sys.executable, "-c", QUOTES, place, "200", **variables)
+    assert bash(clone, MONITOR, variables).returncode == 1
+    assert "brand drifted" in (clone / "monitor.html").read_text("utf-8")
+    passes(clone, ISSUE, variables)
+    arguments, _, body = json.loads(told.read_text())
+    assert arguments[:2] == ["issue", "create"] and URL in arguments[3]
+    assert "brand drifted: PSI" in body

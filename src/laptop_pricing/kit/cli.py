@@ -45,6 +45,7 @@ Classes = Annotated[
 ]
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would be written.")]
 Endpoint = Annotated[str, Option(help="Address of an S3 storage that is not Amazon's.")]
+ExportTarget = Annotated[str, Argument(metavar="TARGET", help="A folder, or s3://bucket/prefix.")]
 Fields = Annotated[Optional[list[str]], Argument(metavar="FIELD=VALUE ...")]
 Host = Annotated[str, Option(help="Address to listen on; 0.0.0.0 for all.")]
 In = Annotated[Path, Argument(metavar="IN", help="CSV or Parquet; raw or clean names and words.")]
@@ -53,9 +54,13 @@ Item = Annotated[
 ]
 Items = Annotated[str, Option(help="The same of many, such as houses.")]
 Json = Annotated[bool, Option("--json", help="For programs to read.")]
+Log = Annotated[str, Option(metavar="FOLDER", help="Of quotes, also as exported: s3://...")]
 Margin = Annotated[Optional[float], Option(min=0, max=0.95, help="Of the sale: shows offers.")]
 Model = Annotated[Optional[str], Option(help="Folder of a bundle, or models:/NAME@prod.")]
 Out = Annotated[Path, Option("--output", "-o", metavar="OUT", help="The file to write.")]
+OutcomesFile = Annotated[
+    Optional[Path], Option(metavar="FILE", help="CSV or Parquet: quote_id, and the actual target.")
+]
 PlotUrl = Annotated[str, Option(help="Where readers find the plot, if not beside the report.")]
 Port = Annotated[int, Option(min=0, max=65535, help="0 for any free one.")]
 Prefix = Annotated[str, Option(help="Folder of DVC's objects in it.")]
@@ -63,6 +68,7 @@ Profile = Annotated[str, Option(help="Profile of the AWS command line tool.")]
 Reason = Annotated[str, Option(metavar="REASON", help="Promote against the gate; kept as a tag.")]
 QuoteId = Annotated[str, Argument(metavar="QUOTE_ID", help="Of an answer; by default all.")]
 Quotes = Annotated[Optional[Path], Option(help="Folder of the log of quotes; none for no log.")]
+Report = Annotated[Path, Option("--output", "-o", metavar="HTML", help="The report to write.")]
 Repair = Annotated[bool, Option("--repair", help="First upload what the remote lacks.")]
 Repository = Annotated[str, Argument(metavar="OWNER/REPO")]
 Revision = Annotated[str, Argument(help="A commit, branch or tag.")]
@@ -74,6 +80,7 @@ Scheduler = Annotated[
 ]
 Seed = Annotated[Optional[int], Option(min=0, max=2**32 - 1)]
 Shrink = Annotated[bool, Option("--shrink", help="Accept less than half of today's rows.")]
+Since = Annotated[str, Option(help="A date as 2026-11-01, or 7d, 36h or 2w; by default all.")]
 Source = Annotated[str, Argument(help="https:// URL, s3://bucket/key, or a path.")]
 Table = Annotated[Path, Argument(metavar="FILE", help="CSV, TSV, Parquet, or a folder of them.")]
 TargetColumn = Annotated[str, Option("--target", metavar="COLUMN", help="What is predicted.")]
@@ -594,7 +601,7 @@ def serve(
 
 
 @app.command(epilog="replay 18a4c2")
-def replay(ctx: Context, quote_id: QuoteId = "", quotes: Quotes = None) -> None:
+def replay(ctx: Context, quote_id: QuoteId = "", quotes: Log = "") -> None:
     """Give logged quotes again, from the models that gave them: all, or one.
 
     Says whether the answers are the same to the last byte; exit code 1 if not.
@@ -602,11 +609,47 @@ def replay(ctx: Context, quote_id: QuoteId = "", quotes: Quotes = None) -> None:
     from .serving.replay import replay_quotes
 
     project = ctx.obj.open()
-    replayed = replay_quotes(project, quotes or project.quotes, quote_id)
+    replayed = replay_quotes(project, quotes or str(project.quotes), quote_id)
     warn(replayed.differences)
     say(f"Replayed   {replayed.quotes} quotes of {len(replayed.models)} models")
     if replayed.differences:
         raise StepFailed("", f"{len(replayed.differences)} quotes are not what they were")
+
+
+@app.command(epilog="monitor --since 7d")
+def monitor(
+    ctx: Context,
+    since: Since = "1970-01-02",
+    outcomes: OutcomesFile = None,
+    output: Report = Path("monitor.html"),
+    quotes: Log = "",
+) -> None:
+    """Compare the log of quotes with what the model learned from.
+
+    Writes an HTML report. Exit code 1 on an alarm: fields, predictions or warnings drifted, or the
+    outcomes are worse than what the model stands for. The limits are in params.yaml.
+    """
+    from .serving.monitor import monitor, parse_since
+
+    project = ctx.obj.open()
+    path = _output(ctx.obj, output)
+    found = monitor(project, quotes or str(project.quotes), parse_since(since), path, outcomes)
+    warn([*found.notes, *found.alarms])
+    say(f"Monitored  {len(found.quotes)} quotes: {short(path)}")
+    if found.alarms:
+        raise StepFailed("", f"{len(found.alarms)} alarms", f"look at {short(path)}")
+
+
+@app.command(epilog="export s3://acme-data/quotes")
+def export(ctx: Context, target: ExportTarget, quotes: Quotes = None) -> None:
+    """Write the log of quotes as Parquet files to a folder, or to S3.
+
+    What was exported before is replaced. monitor and replay read it: --quotes.
+    """
+    from .serving.export import export_quotes
+
+    count = export_quotes(quotes or ctx.obj.open().quotes, target)
+    say(f"Exported   {count} quotes to {target}")
 
 
 @app.command(epilog="sign")

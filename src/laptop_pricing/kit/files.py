@@ -68,7 +68,12 @@ def render(template: str, **values: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     folder = FileSystemLoader(Path(__file__).parent / "templates")
-    jinja = Environment(loader=folder, undefined=StrictUndefined, keep_trailing_newline=True)
+    jinja = Environment(
+        loader=folder,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=template.endswith(".html"),
+    )
     quoted = partial(json.dumps, ensure_ascii=False)
     jinja.filters |= {"percent": "{:.1%}".format, "amount": amount, "quoted": quoted}
     return jinja.get_template(template).render(**values)

@@ -79,6 +79,19 @@ class TrackParams(_Section):
     experiment: Text
 
 
+class MonitorParams(_Section):
+    """From when on ``monitor`` raises an alarm."""
+
+    # Chance of a false alarm in one report
+    false_alarms: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    # Population stability index below which a shift is too small to matter
+    least_psi: Annotated[float, Field(ge=0)] = 0.05
+    # Quotes without which nothing is said of drift
+    least_quotes: Annotated[int, Field(ge=1)] = 100
+    # Share of outcomes outside their 90 % intervals or sets
+    most_misses: Annotated[float, Field(gt=0, lt=1)] = 0.15
+
+
 class ScaleParams(_Section):
     """How much is in memory at a time, which no small table needs to know."""
 
@@ -98,6 +111,7 @@ class Params(_Section):
     track: TrackParams
     promote: PromoteParams
     model: Mapping[str, Any] = {}
+    monitor: MonitorParams = MonitorParams()
     scale: ScaleParams = ScaleParams()
 
 

@@ -28,7 +28,7 @@ from laptop_pricing.kit.modeling.bundle import Neighbours, load_bundle, read_met
 from laptop_pricing.kit.modeling.evaluate import model_card
 from laptop_pricing.kit.modeling.gate import compare_on_holdout, criteria, objections
 from laptop_pricing.kit.modeling.predict import predict_file
-from laptop_pricing.kit.modeling.quote import error_at, quote_rows, weak_spots
+from laptop_pricing.kit.modeling.quote import error_at, quote_rows, warnings_of
 from laptop_pricing.kit.modeling.task import figure, task_of
 from laptop_pricing.kit.modeling.train import read_processed, rounded, train
 
@@ -314,7 +314,7 @@ def test_a_quote_says_what_is_weak(trained):
         (30, 0.9, ["district São Tomé: predictions add up to 90% of the actual values"]),
     ):
         changed = metadata | {"slices": {"São Tomé": {"rows": rows, "ratio": ratio}}}
-        assert weak_spots(MADE, changed, row) == said
+        assert warnings_of(MADE, changed, row) == said
     known = {"distances": [{"distance": 1, "error": 0.1}, {"distance": 3, "error": 0.3}]}
     assert [error_at(known, n) for n in range(5)] == [0.1, 0.1, 0.1, 0.3, 0.3]
 

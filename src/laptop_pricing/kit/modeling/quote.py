@@ -33,7 +33,7 @@ def quote_rows(
             **told,
             distance=distance,
             typical_error=error_at(bundle.metadata, distance),
-            warnings=problem.doubts(row) + weak_spots(problem, bundle.metadata, row),
+            warnings=warnings_of(problem, bundle.metadata, row),
         )
         for row, told, distance in zip(rows, own, distances)
     ]
@@ -64,14 +64,16 @@ def error_at(metadata: Mapping[str, Any], distance: int) -> float:
     return float(near[-1]["error"])
 
 
-def weak_spots(problem: Problem, metadata: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    """What the evidence says against predictions for this slice."""
+def warnings_of(problem: Problem, metadata: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """What is doubtful in a case, and what the evidence says against predictions for its slice."""
+    doubts = problem.doubts(row)
     if not problem.slice_by:
-        return []
+        return doubts
     value = "unknown" if row[problem.slice_by] is None else str(row[problem.slice_by])
     name, known = f"{problem.slice_by} {value}", metadata["slices"].get(value, {"rows": 0})
     if known["rows"] < FEW_ROWS:
-        return [f"{name}: only {known['rows']} rows in the data"]
+        return [*doubts, f"{name}: only {known['rows']} rows in the data"]
     if abs(known.get("ratio", 1) - 1) > BIASED:
-        return [f"{name}: predictions add up to {known['ratio']:.0%} of the actual values"]
-    return []
+        told = f"{name}: predictions add up to {known['ratio']:.0%} of the actual values"
+        return [*doubts, told]
+    return doubts

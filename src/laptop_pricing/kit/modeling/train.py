@@ -10,16 +10,17 @@ from threadpoolctl import threadpool_limits
 from ..data.parts import read_sample
 from ..data.preprocess import SUMMARY_FILE, TABLE_FILE
 from ..data.split import HOLDOUT_PERCENT, HOLDOUT_RULE, is_held_out
-from ..data.table import GROUP, KEY
+from ..data.table import GROUP, KEY, records
 from ..errors import UserError
 from ..files import write_json
 from ..params import TrainParams
 from ..problem import Problem
 from ..project import Project
 from ..workers import Workers
-from . import evaluate, large, plots
-from .bundle import Neighbours, load_bundle, save_bundle
+from . import drift, evaluate, large, plots
+from .bundle import Bundle, Neighbours, load_bundle, save_bundle
 from .gate import check_criteria
+from .quote import warnings_of
 from .task import task_of
 
 MIN_GROUPS = 50
@@ -71,13 +72,13 @@ def train(project: Project, workers: Workers = Workers()) -> dict[str, Any]:
         "rows": {"trained": learned.rows, "held_out": len(unseen)},
     }
     facts["metrics"] = metrics = rounded(metrics)
+    facts["reference"] = _reference(problem, bundle, table)
     save_bundle(project.models, fitted, problem, neighbours, facts)
     write_json(project.metrics, metrics)
 
     promised = getattr(project.params.criteria, task.error_name)
-    effects, explained = None, bundle.explain(table)
-    if explained:
-        effects = pd.DataFrame(explained.effects, table.index, list(problem.names))
+    explained, names = bundle.explain(table), list(problem.names)
+    effects = explained and pd.DataFrame(explained.effects, table.index, names)
     floor = evaluate.noise_floor(problem, table, predictions)
     plots.save_plots(
         project,
@@ -171,6 +172,15 @@ def read_processed(project: Project, whole: bool = False) -> tuple[pd.DataFrame,
     except ValueError as error:
         raise UserError(f"{path} or {SUMMARY_FILE}", f"damaged: {error}", "run dvc repro") from None
     return table, summary
+
+
+def _reference(problem: Problem, bundle: Bundle, table: pd.DataFrame) -> dict[str, Any]:
+    """What :func:`drift.compare` needs to know of the rows."""
+    cells = task_of(problem).cells(bundle.metadata["calibration"], bundle.predict(table))
+    predicted = cells[task_of(problem).cell_names[0]].tolist()
+    rows = records(table, problem.names)
+    doubtful = [bool(warnings_of(problem, bundle.metadata, row)) for row in rows]
+    return drift.make_reference(drift.quantities(problem, table, predicted, doubtful))
 
 
 def _errors_by_distance(problem: Problem, predictions: pd.DataFrame) -> list[dict[str, float]]:

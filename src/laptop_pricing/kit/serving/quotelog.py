@@ -155,13 +155,16 @@ def read_log(folder: Path, quote_id: str = "", since: float = 0) -> Iterator[Log
     if not files:
         raise UserError(folder, "no quotes here", "name the folder that serve was given")
     for path in files:
-        try:
-            with closing(sqlite3.connect(path, timeout=5)) as file:
-                yield from map(
-                    Logged._make, file.execute(_QUERY, (since, _id(quote_id), not quote_id))
-                )
-        except (sqlite3.Error, TypeError) as error:
-            raise UserError(path, f"damaged: {error}", "move it elsewhere") from None
+        yield from read_file(path, quote_id, since)
+
+
+def read_file(path: Path, quote_id: str = "", since: float = 0) -> Iterator[Logged]:
+    """The same of one file."""
+    try:
+        with closing(sqlite3.connect(path, timeout=5)) as file:
+            yield from map(Logged._make, file.execute(_QUERY, (since, _id(quote_id), not quote_id)))
+    except (sqlite3.Error, TypeError) as error:
+        raise UserError(path, f"damaged: {error}", "move it elsewhere") from None
 
 
 def forget(folder: Path, quote_id: str) -> bool:

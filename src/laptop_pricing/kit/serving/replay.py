@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Union
 from ..errors import ProjectError, UserError
 from ..modeling.bundle import load_bundle
 from ..project import Project
-from .quotelog import Logged, read_log, text_of
+from .export import stored_quotes
+from .quotelog import Logged, text_of
 from .served import Served
 
 _BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -24,7 +25,7 @@ class Replayed(NamedTuple):
     differences: list[str]  # in words, one per quote that is not the same
 
 
-def replay_quotes(project: Project, folder: Path, quote_id: str = "") -> Replayed:
+def replay_quotes(project: Project, place: Union[str, Path], quote_id: str = "") -> Replayed:
     """Give the quotes of a log again, or one.
 
     Each is given by the model that gave it: the one in models/ if it has its SHA-256, else that
@@ -32,7 +33,7 @@ def replay_quotes(project: Project, folder: Path, quote_id: str = "") -> Replaye
     """
     models: dict[str, Union[Served, ProjectError]] = {}
     count, differences = 0, []
-    for line in read_log(folder, quote_id):
+    for line in stored_quotes(place, quote_id):
         if line.sha256 not in models:
             models[line.sha256] = _model(project, line)
         count += 1

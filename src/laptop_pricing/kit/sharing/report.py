@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from ..errors import ProjectError, UserError
 from ..files import atomic_path, render, write_text
+from ..modeling import drift
 from ..modeling.bundle import Bundle, load_bundle
 from ..modeling.gate import Comparison, compare_on_holdout, criteria, objections
 from ..modeling.plots import draw_comparison
@@ -22,7 +21,7 @@ from ..project import Project
 from .storage import fetch, open_repo
 
 BASES, OUTPUT = ("stag", "main"), Path("report.md")
-DRIFTED, BINS = 0.2, 10  # a large shift of the population stability index
+DRIFTED = 0.2  # a large shift of the population stability index
 MOVED = 0.04  # of a slice's error, as a share
 
 
@@ -111,19 +110,6 @@ def _compare(
 
 
 def _drift(names: Sequence[str], was: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """The columns that drifted by their population stability index: ``column``, ``psi``.
-
-    After N. Siddiqi, "Credit Risk Scorecards", 2006: sum of (p - q) ln(p / q) over the categories,
-    or over the tenths of the numbers before.
-    """
-    lines = []
-    for name in names:
-        sides = [was[name], now[name]]
-        if is_numeric_dtype(sides[0]) and sides[0].nunique() > BINS:
-            edges = np.unique(sides[0].quantile(np.linspace(0, 1, BINS + 1)[1:-1]))
-            sides = [pd.Series(np.searchsorted(edges, side)) for side in sides]
-        counts = pd.concat([side.value_counts() for side in sides], axis=1).fillna(0) + 0.5
-        p, q = (counts / counts.sum()).to_numpy().T
-        lines.append((name, ((q - p) * np.log(q / p)).sum()))
-    drift = pd.DataFrame(lines, columns=["column", "psi"])
-    return drift[drift["psi"] > DRIFTED].sort_values("psi", ascending=False)
+    """The columns whose population stability index says that they drifted."""
+    found = drift.compare(drift.make_reference(was[names]), now)
+    return found[found["psi"] > DRIFTED].sort_values("psi", ascending=False)
