@@ -34,6 +34,7 @@ SHARED = (
     "Dockerfile",
     "README.md",
     "README.pt-BR.md",
+    "benchmarks/beside",
     "benchmarks/compare.py",
     "benchmarks/serving.py",
     "compose.yaml",
