@@ -30,6 +30,7 @@ BLOCK = re.compile(
 SHELLS = ("bash", "sh", "shell", "console", "powershell")
 FOLLOWED = {
     "docs/branches.md": "test_story.py",
+    "docs/loop.md": "test_loop.py",
     "docs/tutorial.md": "test_tutorial.py",
     "docs/your-own-data.md": "test_guide.py",
 }

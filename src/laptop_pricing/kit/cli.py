@@ -36,8 +36,11 @@ from .problem import Failure, Problem
 from .project import BuildModel, Project, open_project
 
 Alias = Enum("Alias", {"stag": "stag", "prod": "prod"}, type=str)
+Append = Annotated[bool, Option("--append", help="Add the rows that data/raw does not have yet.")]
 Api = Annotated[str, Option(help="Address of the REST API.")]
-Base = Annotated[Optional[str], Option(help="The branch of the change; by default stag or main.")]
+Base = Annotated[
+    Optional[str], Option(help="A branch, by default stag or main; or prod, what serves.")
+]
 BundleFolder = Annotated[Optional[Path], Argument(metavar="FOLDER", help="Of a bundle.")]
 Bucket = Annotated[str, Argument(help="Name of the bucket, without s3://")]
 Classes = Annotated[
@@ -256,15 +259,21 @@ def adopt(
     print_adopted(project, decision, texts, dry_run)
 
 
-@app.command(epilog="ingest https://example.org/data.csv")
-def ingest(ctx: Context, source: Source, shrink: Shrink = False) -> None:
-    """Fetch the dataset, check it, and only then replace data/raw."""
-    from .data.ingest import ingest
+@app.command(epilog="ingest new.csv --append")
+def ingest(ctx: Context, source: Source, shrink: Shrink = False, append: Append = False) -> None:
+    """Fetch the dataset, check it, and only then replace data/raw.
+
+    With --append its rows are added to those of data/raw; rows that are there already are not.
+    """
+    from .data import ingest
 
     project = ctx.obj.open()
-    found = ingest(project, source, shrink)
+    found = ingest.append(project, source) if append else ingest.ingest(project, source, shrink)
     for note in found["notes"]:
         typer.echo(f"Note: {note}")
+    if append:
+        typer.echo(f"{found['added']} rows added, {found['known']} were there already")
+        warn([f"preprocess will set {n} of them aside" for n in [found["aside"]] if n])
     typer.echo(f"{short(project.raw)}: {found['rows']} rows, md5 {found['md5']}")
 
 
@@ -476,7 +485,8 @@ def _print_holders(project: Project) -> None:
 def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
     """Write what a reviewer wants to know: data, params, the model against the base's.
 
-    Says whether to promote, and why not. The base's model comes from DVC's cache or remote.
+    Says whether to promote, and why not. The base's model comes from DVC's cache or remote; with
+    --base prod it is the one that the registry's alias prod means.
     """
     from .sharing.report import report
 

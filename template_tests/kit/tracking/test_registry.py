@@ -30,6 +30,7 @@ from laptop_pricing.kit.modeling.train import read_processed, train
 from laptop_pricing.kit.project import Project
 from laptop_pricing.kit.serving.served import Source
 from laptop_pricing.kit.serving.server import follow, open_port
+from laptop_pricing.kit.sharing.report import report
 from laptop_pricing.kit.tracking.registry import (
     fetch_bundle,
     holders,
@@ -285,6 +286,21 @@ def test_a_version_that_was_registered_by_hand_is_not_promoted_but_registered_be
     team.refused(UserError, said, team.good, "stag", version="1")
     assert register_result(team.good) == register_result(team.good) == "2"
     assert promote(team.good, "stag").version == "2"
+
+
+def test_a_report_compares_with_what_serves(team, tmp_path):
+    register_result(team.good)
+    with pytest.raises(UserError, match="^prod: no version holds this alias; git fetch, or"):
+        report(team.good, "prod", tmp_path / "report.md")
+    team.in_production()
+    found = report(team.good, "prod", tmp_path / "report.md")
+    assert (found.base, found.commit) == ("prod", check(team.good, "git", "rev-parse", "HEAD"))
+    assert found.comparison.difference == 0 and found.promote
+    assert "this change against `prod`" in (tmp_path / "report.md").read_text("utf-8")
+    with pytest.raises(
+        UserError, match=rf"^prod: commit {found.commit[:7]} is not here; git fetch"
+    ):
+        report(team.poor, "prod", tmp_path / "report.md")
 
 
 def test_what_is_not_there_is_named(team, tmp_path):

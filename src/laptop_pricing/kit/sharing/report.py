@@ -41,10 +41,11 @@ def report(
 ) -> Report:
     """Compare the trained project with a branch; write Markdown, and its plot beside it.
 
-    The change is for the branch `base`, by default stag or else main. Where readers do not find the
-    plot beside the report, but at `plot_url`, a link is written and no image.
+    The change is for the branch `base`, by default stag or else main; ``prod`` is the version that
+    serves. Where readers do not find the plot beside the report, but at `plot_url`, a link is
+    written and no image.
     """
-    base, commit = _base(project.root, base)
+    base, commit = _serving(project) if base == "prod" else _base(project.root, base)
     candidate = load_bundle(project.models, project.problem, project.trusted)
     (table, now), metrics = read_processed(project), candidate.metadata["metrics"]
     has_model = git(project.root, "rev-parse", "-q", "--verify", f"{commit}:./dvc.lock")
@@ -70,6 +71,18 @@ def report(
             draw_comparison(project.problem, found.comparison).savefig(part, format="png", dpi=110)
     write_text(output, text)
     return found
+
+
+def _serving(project: Project) -> tuple[str, str]:
+    """The alias of what serves, and the commit of the version that holds it."""
+    from ..tracking.registry import holders
+
+    held = holders(project).set_index("alias")["commit"].get("prod", "")
+    commit = git(project.root, "rev-parse", "-q", "--verify", f"{held}^{{commit}}")
+    if not commit:
+        problem = f"commit {held[:7]} is not here" if held else "no version holds this alias"
+        raise UserError("prod", problem, "git fetch, or name a branch as --base")
+    return "prod", commit
 
 
 def _base(root: Path, base: Optional[str]) -> tuple[str, str]:
