@@ -49,6 +49,10 @@ AUDIT = "pip-audit --skip-editable --ignore-vuln CVE-2025-69872 -r requirements.
 MODEL = "dvc pull models"
 MONITOR = f'{NAME} monitor --quotes "$QUOTES" --since 7d 2> alarms.txt'
 ISSUE = 'gh issue create --title "Monitor raised an alarm, $RUN_URL" --body-file alarms.txt'
+ENVIRONMENT = "python -m venv serving"
+FILL = "serving/bin/pip install -r requirements-serving.txt"
+GET_SBOM = "python -m pip install cyclonedx-bom==7.5.0"
+SBOM = "cyclonedx-py environment serving --pyproject pyproject.toml -o sbom.json"
 NOTICE = (
     'echo "::notice title=No model version::The variable MLFLOW_TRACKING_URI is not set, so '
     'nothing was registered or promoted. docs/github.md says how."'
@@ -88,6 +92,10 @@ RUN = {
     NOTICE: "test_workflows.py::test_without_a_server_there_is_a_notice",
     GET_AUDIT: "test_workflows.py::test_the_audit_reads_every_pin",
     AUDIT: "test_workflows.py::test_the_audit_reads_every_pin",
+    ENVIRONMENT: "test_workflows.py::test_the_bill_of_materials_has_every_pin",
+    FILL: "test_workflows.py::test_the_bill_of_materials_has_every_pin",
+    GET_SBOM: "test_workflows.py::test_the_bill_of_materials_has_every_pin",
+    SBOM: "test_workflows.py::test_the_bill_of_materials_has_every_pin",
 }
 
 
@@ -326,8 +334,9 @@ def test_pushes_and_pull_requests_of_the_three_branches_are_met():
     met = {name: content[True] for name, (_, content) in found.items()}  # YAML reads on as true
     assert met["pull-request.yml"] == {"pull_request": {"branches": list(BRANCHES)}}
     assert met["promote.yml"] == {"push": {"branches": list(BRANCHES)}}
-    for name in ("audit.yml", "monitor.yml"):
-        assert set(met[name]) == {"schedule", "workflow_dispatch"}
+    assert set(met["monitor.yml"]) == {"schedule", "workflow_dispatch"}
+    assert set(met["audit.yml"]) == {"push", "schedule", "workflow_dispatch"}
+    assert met["audit.yml"]["push"] == {"branches": ["main"]}
     waiting = found["promote.yml"][1]["concurrency"]
     assert waiting == {"group": "promote-${{ github.ref_name }}", "cancel-in-progress": False}
     lines = {s["if"]: s["run"] for _, s in steps() if s.get("if", "").startswith("github.ref_name")}
@@ -345,7 +354,8 @@ def test_nobody_owns_code_before_the_team_says_so():
 
 def test_dependabot_follows_devl_in_groups():
     content = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text("utf-8"))
-    assert {entry["package-ecosystem"] for entry in content["updates"]} == {"github-actions", "pip"}
+    ecosystems = [entry["package-ecosystem"] for entry in content["updates"]]
+    assert ecosystems == ["github-actions", "pip", "docker", "docker-compose"]
     for entry in content["updates"]:
         assert entry["target-branch"] == "devl" and entry["schedule"] == {"interval": "weekly"}
         assert [group["patterns"] for group in entry["groups"].values()] == [["*"]]
@@ -446,6 +456,22 @@ def test_the_audit_reads_every_pin(own_clone):
     audited = int(re.search(r"would have audited (\d+) packages", done.stderr)[1])
     pins = re.findall(r"^[\w.-]+==[^;\n]*$", (folder / "requirements.txt").read_text(), re.M)
     assert len([pin for pin in pins if "# " not in pin]) <= audited
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_has_every_pin(own_clone):
+    program = environment("sbom", [line(GET_SBOM).removeprefix("python -m pip install ")])
+    folder, variables = own_clone
+    variables |= {"PATH": f"{program}{os.pathsep}{variables['PATH']}"}
+    for text in (ENVIRONMENT, FILL, SBOM):
+        passes(folder, text, variables)
+    bill = json.loads((folder / "sbom.json").read_text("utf-8"))
+    assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", NAME)
+    listed = {part["purl"] for part in bill["components"]}
+    pins = re.findall(
+        r"^([\w.-]+)==([^ ;\n]+)$", (folder / "requirements-serving.txt").read_text(), re.M
+    )
+    assert len(pins) > 20 and {f"pkg:pypi/{name}@{version}" for name, version in pins} <= listed
 
 
 @pytest.fixture
