@@ -1,7 +1,7 @@
 """How soon ``monitor`` finds drift, and how often it sees some where there is none.
 
-Weeks of quotes are drawn from the processed table, with replacement; the reference is drawn anew
-for each year, too, since the rows that a model learned from are themselves a sample::
+Weeks of quotes are drawn from the processed table, with replacement; the reference is drawn for
+each year, too, since the rows that a model learned from are themselves a sample::
 
     python benchmarks/drift.py
 

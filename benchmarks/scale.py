@@ -10,8 +10,8 @@ own; its memory is the most that it and its children had together. Takes hours::
     pip install -e ".[dask,boosters]"
     python benchmarks/scale.py 1000 10000 100000 1000000 10000000
 
-measures what is not yet in .scratch/scale/results.json, prints the tables of docs/scale.md and
-draws docs/images/scale.png.
+measures what is not yet in .scratch/scale/results.json, prints the tables, of which docs/scale.md
+has the main figures, and draws docs/images/scale.png.
 """
 
 import json

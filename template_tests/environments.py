@@ -1,7 +1,7 @@
 """Virtual environments for tests: other Pythons, other versions of the libraries.
 
 Each is made once, by ``venv`` and ``uv``, and kept in ``.environments/``. Remove that
-folder to have them made anew.
+folder to rebuild them.
 """
 
 import hashlib

@@ -230,7 +230,7 @@ def test_two_pushes_at_the_same_time_leave_everything_there_and_intact(team):
 # Objects that are not what they were
 
 
-def test_an_object_corrupt_in_the_remote_is_not_trusted_and_mended(team):
+def test_an_object_corrupt_in_the_remote_is_not_trusted_and_repaired(team):
     name = raw_object(team.ana)
     team.corrupt(name)
     assert corrupt(team.objects()) == [name]
@@ -252,7 +252,7 @@ def test_an_object_corrupt_in_the_remote_is_not_trusted_and_mended(team):
 
 
 @pytest.mark.parametrize("lost", ["file", "listing"])
-def test_an_object_deleted_in_the_remote_is_noticed_and_mended(team, lost):
+def test_an_object_deleted_in_the_remote_is_noticed_and_repaired(team, lost):
     name = raw_object(team.ana)
     if lost == "listing":
         (name,) = (n for n, p in cached(team.ana).items() if p.suffix and name in p.read_text())

@@ -44,7 +44,8 @@ Base = Annotated[
 BundleFolder = Annotated[Optional[Path], Argument(metavar="FOLDER", help="Of a bundle.")]
 Bucket = Annotated[str, Argument(help="Name of the bucket, without s3://")]
 Classes = Annotated[
-    Optional[bool], Option("--classes/--numbers", help="What the target is; else it is found out.")
+    Optional[bool],
+    Option("--classes/--numbers", help="The kind of the target; else adopt decides."),
 ]
 DryRun = Annotated[bool, Option("--dry-run", help="Show what would be written.")]
 Endpoint = Annotated[str, Option(help="Address of an S3 storage that is not Amazon's.")]
@@ -55,7 +56,7 @@ In = Annotated[Path, Argument(metavar="IN", help="CSV or Parquet; raw or clean n
 Item = Annotated[
     str, Option(help="What a row is about, such as house; by default the file's name.")
 ]
-Items = Annotated[str, Option(help="The same of many, such as houses.")]
+Items = Annotated[str, Option(help="Its plural, such as houses.")]
 Json = Annotated[bool, Option("--json", help="For programs to read.")]
 Log = Annotated[str, Option(metavar="FOLDER", help="Of quotes, also as exported: s3://...")]
 Margin = Annotated[Optional[float], Option(min=0, max=0.95, help="Of the sale: shows offers.")]
@@ -68,7 +69,7 @@ PlotUrl = Annotated[str, Option(help="Where readers find the plot, if not beside
 Port = Annotated[int, Option(min=0, max=65535, help="0 for any free one.")]
 Prefix = Annotated[str, Option(help="Folder of DVC's objects in it.")]
 Profile = Annotated[str, Option(help="Profile of the AWS command line tool.")]
-Reason = Annotated[str, Option(metavar="REASON", help="Promote against the gate; kept as a tag.")]
+Reason = Annotated[str, Option(metavar="REASON", help="Override the gate; kept as a tag.")]
 QuoteId = Annotated[str, Argument(metavar="QUOTE_ID", help="Of an answer; by default all.")]
 Quotes = Annotated[Optional[Path], Option(help="Folder of the log of quotes; none for no log.")]
 Report = Annotated[Path, Option("--output", "-o", metavar="HTML", help="The report to write.")]
@@ -82,14 +83,14 @@ Scheduler = Annotated[
     Optional[str], Option(envvar="SCHEDULER", help="Of Dask: local, local:N or tcp://HOST:PORT.")
 ]
 Seed = Annotated[Optional[int], Option(min=0, max=2**32 - 1)]
-Shrink = Annotated[bool, Option("--shrink", help="Accept less than half of today's rows.")]
+Shrink = Annotated[bool, Option("--shrink", help="Accept a file with less than half the rows.")]
 Since = Annotated[str, Option(help="A date as 2026-11-01, or 7d, 36h or 2w; by default all.")]
 Source = Annotated[str, Argument(help="https:// URL, s3://bucket/key, or a path.")]
 Table = Annotated[Path, Argument(metavar="FILE", help="CSV, TSV, Parquet, or a folder of them.")]
 TargetColumn = Annotated[str, Option("--target", metavar="COLUMN", help="What is predicted.")]
 Target = Annotated[Path, Argument(metavar="OUT", help="CSV to write.")]
-To = Annotated[Alias, Option(help="The alias that a version is to have.")]
-Version = Annotated[Optional[int], Option(min=1, help="By default that of the alias before.")]
+To = Annotated[Alias, Option(help="The alias to move.")]
+Version = Annotated[Optional[int], Option(min=1, help="By default that of the previous alias.")]
 Workers = Annotated[int, Option(min=1, max=64, help="Processes that answer.")]
 
 
@@ -243,8 +244,8 @@ def adopt(
 ) -> None:
     """Make the project yours: write problem.py, params.yaml and model.py for a table.
 
-    It decides what each column is, says why, and leaves out what gives the target away. Edit what
-    it wrote; a second time it refuses.
+    It decides what each column is, says why, and leaves out columns that leak the target. Edit the
+    files afterwards; adopt works once.
     """
     from .adopt.adopt import adopt, check_first, decide
 
@@ -324,10 +325,10 @@ def track(ctx: Context) -> None:
 
 @app.command(epilog="reproduce HEAD~1")
 def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
-    """Run a commit's pipeline again, and compare with what it promises.
+    """Rerun a commit's pipeline and compare the results with its own.
 
     In a temporary folder, with that commit's code and data. Exit code 1 if dvc.lock or
-    metrics.json come out differently.
+    metrics.json differ.
     """
     from .sharing.reproduce import reproduce
 
@@ -387,10 +388,10 @@ def _connect(settings: Any, project: Project, dry_run: bool) -> None:
 
 @app.command(epilog="doctor --json")
 def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
-    """Check every link of the chain, from Python to storage and servers.
+    """Check the setup, from Python to storage and servers.
 
-    Says what to do about each that is not whole. Reads every object of cache and remote. Exit code
-    1 if a link is broken.
+    Says how to fix each problem. Reads every object of cache and remote. Exit code 1 if something
+    is broken.
     """
     from .sharing import storage
     from .sharing.doctor import examine
@@ -415,9 +416,9 @@ def doctor(ctx: Context, as_json: Json = False, repair: Repair = False) -> None:
 
 @app.command(epilog="dataset")
 def dataset(ctx: Context) -> None:
-    """Register the current dataset for the branch one is on.
+    """Register the current dataset for the current branch.
 
-    On the MLflow server, and on DagsHub also as a datasource. A notebook gets it by
+    On the MLflow server, and on DagsHub also as a datasource. A notebook loads it with
     kit.tracking.datasets.load_dataset(project).
     """
     from .tracking.datasets import register_dataset
@@ -431,7 +432,7 @@ def dataset(ctx: Context) -> None:
 def register(ctx: Context) -> None:
     """Make the committed result a version of the registered model, with the alias devl.
 
-    Tracks it first if need be. The version names its run, commit, data and model; its description
+    Tracks it first if needed. The version names its run, commit, data and model; its description
     is the model card.
     """
     from .tracking.registry import register_result
@@ -443,11 +444,11 @@ def register(ctx: Context) -> None:
 
 @app.command(epilog="promote --to stag")
 def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -> None:
-    """Let stag or prod mean a version that passes the gate.
+    """Move the alias stag or prod to a version that passes the gate.
 
-    The gate: the success criteria, no plain model that is better, and no worse than the alias's
-    holder on the same held-out rows by more than promote.tolerance. The way back is --version: what
-    held an alias may have it again.
+    The gate: the version meets the success criteria, no plain model is better, and its error on the
+    held-out rows exceeds that of the current version by promote.tolerance at most. To go back to a
+    version that had the alias before, name it with --version.
     """
     from .modeling.task import task_of
     from .tracking.registry import promote
@@ -467,7 +468,7 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
 
 @app.command(epilog="versions")
 def versions(ctx: Context) -> None:
-    """Say which version each alias means, as a table in Markdown."""
+    """Print the version of each alias as a Markdown table."""
     _print_holders(ctx.obj.open())
 
 
@@ -483,7 +484,7 @@ def _print_holders(project: Project) -> None:
 
 @app.command(epilog="report --base stag -o report.md")
 def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
-    """Write what a reviewer wants to know: data, params, the model against the base's.
+    """Write a report for reviewers: data, params, and the model compared with the base's.
 
     Says whether to promote, and why not. The base's model comes from DVC's cache or remote; with
     --base prod it is the one that the registry's alias prod means.
@@ -499,8 +500,8 @@ def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "")
 def predict(ctx: Context, source: In, output: Out, scheduler: Scheduler = None) -> None:
     """Predict the rows of a file.
 
-    OUT has the columns of IN, the prediction, and how sure it is: the ends of its 90 % interval, or
-    of classes their chances and the 90 % set.
+    OUT has the columns of IN, the prediction and its 90 % interval, or for classes the
+    probabilities and the 90 % set.
     """
     from .modeling.predict import predict_file
     from .modeling.task import task_of
@@ -529,10 +530,9 @@ def sample(ctx: Context, output: Target, rows: Rows = 1000, seed: Seed = None) -
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def quote(ctx: Context, answers: Fields = None, margin: Margin = None, risk: Risk = None) -> None:
-    """Predict one case: how sure that is, and what raised or lowered it.
+    """Predict one case, with its interval and reasons.
 
-    What is not known may be left out where there is a default. At a terminal, and without any
-    field, it asks for each.
+    Fields with a default may be left out. In a terminal, without any field, it asks for each.
     """
     from .modeling.bundle import load_bundle
     from .modeling.quote import quote_rows

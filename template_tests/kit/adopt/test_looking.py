@@ -88,7 +88,7 @@ TEXTS = [f"text {n}" for n in range(60)]
 # fmt: off
 LEFT_OUT = {
     "one value": (["x"] * 60, "one value in every row"),
-    "no value": (["", "n/a"] * 30, "no value at all"),
+    "no value": (["", "n/a"] * 30, "no values"),
     "a date": ([f"2024-01-{d:02}" for d in range(1, 29)], "a date"),
     "another date": ([f"{d}/12/24 10:30" for d in range(1, 29)], "a date"),
     "free text": (TEXTS, "60 different texts in 60 rows: an id or free text"),

@@ -120,13 +120,13 @@ no remote     ! cache      ! ok      ! 2 objects intact$                      !
 no folder     ! DVC remote ! warning ! no such folder                         ! dvc push makes it
 garbled       ! DVC        ! broken  ! config                                 ! correct .*dvc/config
 unknown       ! DVC remote ! broken  ! other                                  ! correct .*dvc/config
-spoilt file   ! workspace  ! warning ! flats.csv: not as promised             ! dvc repro
+spoilt file   ! workspace  ! warning ! flats.csv: missing or changed           ! dvc repro
 spoilt cache  ! cache      ! broken  ! 1 objects intact, corrupt: / ! delete .*; then dvc pull
 lost cache    ! cache      ! warning ! 1 objects intact, 1 missing            ! dvc pull
 spoilt remote ! remote     ! broken  ! 1 objects intact, corrupt: /           ! doctor --repair
 lost remote   ! remote     ! warning ! 1 objects intact, 1 missing ! dvc push; .* --repair
 lost          ! remote     ! broken  ! 1 of them here, too                    ! doctor --repair
-nothing       ! data       ! warning ! promise nothing yet                    ! flat-rents run
+nothing       ! data       ! warning ! name no data yet                       ! flat-rents run
 """
 
 

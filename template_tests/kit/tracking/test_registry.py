@@ -147,7 +147,7 @@ def test_a_result_is_one_version_with_its_facts_and_its_card(team):
 @pytest.mark.parametrize(
     "change, said",
     [
-        ("echo >> dvc.yaml", "^dvc.yaml: uncommitted; a version is told by its commit; git add"),
+        ("echo >> dvc.yaml", "^dvc.yaml: uncommitted; a version needs a commit; git add"),
         ("mkdir src; touch src/features.py", "^src/features.py: uncommitted"),
         ("git rm -q --cached metrics.json && git commit -qm without", "^metrics.json: uncommitted"),
         ("sed -i 's/\"alpha\": 2/\"alpha\": 5/' params.yaml && git commit -qam 'no dvc repro'",
@@ -225,7 +225,7 @@ def test_the_gate_leaves_every_alias_where_it_was_and_force_keeps_its_reason(tea
 def test_missed_criteria_are_reason_enough_where_there_is_no_champion(team):
     register_result(team.good)
     strict = replace(team.good, given_params=make_params(MADE, criteria={"MAPE": 0.0001}))
-    said = "not promoted to stag: MAPE .*, promised < 0.0001; the aliases mean what they meant"
+    said = "not promoted to stag: MAPE .*, target < 0.0001; no alias moved"
     team.refused(StepFailed, said, strict, "stag")
     promote(team.good, "stag", force="to be sure")
     assert "forced_stag" not in team.version("1").tags, "the reason was not needed"

@@ -75,7 +75,7 @@ def _look(raw_name: str, name: str, tally: Tally, is_target: bool) -> Finding:
         return Finding(raw_name, "left out", None, why, check)
 
     if len(words) < 2:
-        return out("one value in every row" if len(words) else "no value at all")
+        return out("one value in every row" if len(words) else "no values")
     title = re.sub(r"[_\W]+", " ", re.sub(r"([a-z])([A-Z])", r"\1 \2", raw_name)).strip()
     title = title[:1].upper() + title[1:] if title else name
     if tally.numeric:

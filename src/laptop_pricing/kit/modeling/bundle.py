@@ -223,14 +223,14 @@ def _json(value: Any) -> bytes:
 
 
 def _checked(path: Path, promised: Mapping[str, str]) -> bytes:
-    """The content of a file of the bundle, which has the SHA-256 that the metadata promises."""
+    """The content of a file of the bundle, with the SHA-256 of the metadata."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(path, "no such file", _REMEDY) from None
     digest, expected = hashlib.sha256(content).hexdigest(), str(promised.get(path.name))
     if digest != expected:
-        found = f"found SHA-256 {digest[:12]}…, {METADATA_FILE} promises {expected[:12]}…"
+        found = f"found SHA-256 {digest[:12]}…, expected {expected[:12]}…"
         raise UserError(path, found, "run dvc checkout --force models")
     return content
 

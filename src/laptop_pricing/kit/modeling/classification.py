@@ -306,7 +306,7 @@ class Classification:
             said = f"{self.classes[1]} from {costs['threshold']:.0%} on: {said}"
         return found + [
             ("Chances", f"off by {metrics['calibration']['error']:.3f} on average"),
-            ("Sets", f"held the true class of {', '.join(held)}; promised 90 %"),
+            ("Sets", f"held the true class of {', '.join(held)}; target 90 %"),
             (
                 "Sure",
                 f"{sure['one_class']:.1%} of the sets hold one class, {sure['none']:.1%} none",

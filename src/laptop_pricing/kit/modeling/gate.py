@@ -126,7 +126,7 @@ def objections(
 ) -> list[str]:
     """Why a candidate with these metrics should not be promoted; nothing if it should."""
     missed = [c for c in criteria(metrics, params) if not c.met]
-    found = [f"{c.name} {c.mean:.4g}, promised {c.promised}" for c in missed]
+    found = [f"{c.name} {c.mean:.4g}, target {c.promised}" for c in missed]
     found += unbeaten(problem, metrics)
     if comparison is None:
         return found

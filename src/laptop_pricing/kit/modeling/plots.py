@@ -149,7 +149,7 @@ def draw_comparison(problem: Problem, comparison: Comparison) -> Figure:
 
 def _promise(problem: Problem, draw_line: Any, promised: Optional[float]) -> None:
     if promised:
-        label = f"promised: {task_of(problem).tell_error(promised)}"
+        label = f"target: {task_of(problem).tell_error(promised)}"
         draw_line(promised, color=RED, linestyle="--", label=label)
 
 

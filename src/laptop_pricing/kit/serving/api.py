@@ -112,7 +112,7 @@ def _lines(error: ValidationError, *place: object) -> list[Any]:
 
 
 def create_app(problem: Problem, served: Served, keys: Sequence[str] = ()) -> FastAPI:
-    """The application, which Uvicorn or AWS Lambda runs; without `keys` nobody is asked for one.
+    """The application, which Uvicorn or AWS Lambda runs; without `keys` none is required.
 
     The model that answers is ``app.state.served``, which may be changed; ``app.state.quotes`` is
     the log of quotes, if there is one.

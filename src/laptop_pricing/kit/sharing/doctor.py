@@ -172,9 +172,9 @@ def _explain(error: BaseException) -> tuple[str, str]:
 
 
 def _objects(command: str, repo: Any, with_remote: bool) -> Iterator[Link]:
-    """What data.dvc and dvc.lock promise: workspace, cache, remote, every byte read."""
+    """What data.dvc and dvc.lock name: workspace, cache, remote, every byte read."""
     if not storage.promised(repo):
-        found = "data.dvc and dvc.lock promise nothing yet"
+        found = "data.dvc and dvc.lock name no data yet"
         yield Link("data", "warning", found, f"{command} run")
         return
     stores = {"cache": repo.cache.local}
@@ -187,9 +187,9 @@ def _objects(command: str, repo: Any, with_remote: bool) -> Iterator[Link]:
     here = objects["cache"]["intact"]
     if changed := storage.changed(repo):
         fix = "dvc pull if files are missing; dvc repro to make them again"
-        yield Link("workspace", "warning", f"{_first(changed)}: not as promised", fix)
+        yield Link("workspace", "warning", f"{_first(changed)}: missing or changed", fix)
     elif not objects["cache"]["missing"] and not objects["cache"]["corrupt"]:
-        yield Link("workspace", "ok", "as data.dvc and dvc.lock promise")
+        yield Link("workspace", "ok", "matches data.dvc and dvc.lock")
     repair = f"dvc push; if that is not enough, {command} doctor --repair where the cache is intact"
     fixes = {"cache": "delete what is corrupt; then dvc pull, or dvc repro -f", "remote": repair}
     for name, there in objects.items():

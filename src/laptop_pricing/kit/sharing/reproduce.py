@@ -1,4 +1,4 @@
-"""Run a commit's pipeline again, elsewhere, and compare with what that commit promises."""
+"""Rerun a commit's pipeline elsewhere and compare the results with its own."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def reproduce(project: Project, revision: str = "HEAD", say: Callable[[str], Non
     """Run the pipeline of a commit with its own code and data in a temporary clone.
 
     Returns what came out as the commit has it. Else what did not is said, and a StepFailed raised;
-    or DataUnavailable; or a UserError if there is no such commit, or it promises nothing.
+    or DataUnavailable; or a UserError if there is no such commit, or it has no results.
     """
     root, query = project.root, ("rev-parse", "--verify", "--end-of-options")
     top = git(root, "rev-parse", "--show-toplevel", problem=f"{root}: not in a Git repository")
@@ -64,7 +64,7 @@ def reproduce(project: Project, revision: str = "HEAD", say: Callable[[str], Non
 
 
 def _forget(copy: Project) -> None:
-    """Empty what is promised, stages in their order, lest what none makes passes for identical."""
+    """Empty the outputs, stage by stage, so that one which is not made is not identical."""
     lock = copy.root / "dvc.lock"
     names = re.sub(r"(?m)^    .*\n", "", lock.read_text(encoding="utf-8"))
     lock.write_text(re.sub(r"(?m)^(  \S.*:)$", r"\1 {cmd: none}", names), encoding="utf-8")

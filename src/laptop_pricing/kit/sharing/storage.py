@@ -1,4 +1,4 @@
-"""What data.dvc and dvc.lock promise, and whether it is there and intact.
+"""What data.dvc and dvc.lock name, and whether it is there and intact.
 
 DVC itself trusts what lies in its cache, and objects that it has seen before.
 """
@@ -49,7 +49,7 @@ def promised(repo: Any) -> dict[str, str]:
 
 
 def inspect(repo: Any, **stores: Any) -> dict[str, dict[str, list[str]]]:
-    """Read all that is promised, and what its folders list, in DVC's object databases by name.
+    """Read all that they name, and what its folders list, in DVC's object databases by name.
 
     Returns the objects by store and by condition: intact, missing or corrupt.
     """
@@ -106,7 +106,7 @@ def repair_remote(repo: Any) -> int:
 
 
 def changed(repo: Any) -> list[str]:
-    """The promised paths whose files in the workspace are others, or not all there."""
+    """The named paths whose files in the workspace are others, or not all there."""
     files = {path: oid for path, oid in promised(repo).items() if not oid.endswith(".dir")}
     for path, oid in promised(repo).items():
         listing = json.loads(_read(repo.cache.local, oid)[1] or b"[]")

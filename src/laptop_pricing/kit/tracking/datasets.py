@@ -31,7 +31,7 @@ class RegisteredDataset(NamedTuple):
 
 
 def register_dataset(project: Project) -> RegisteredDataset:
-    """Register the dataset that the current branch's last commit promises, once.
+    """Register the dataset of the current branch's last commit, once.
 
     It has to be that of the commit, and where others can get it.
     """
@@ -95,7 +95,7 @@ def _branch(project: Project) -> str:
 
 
 def _check_shared(project: Project) -> None:
-    """Others can get the data: data.dvc is committed, and the remote has what it promises."""
+    """Others can get the data: data.dvc is committed, and the remote has the objects."""
 
     def differs(*options: str) -> bool:
         return bool(run_dvc(project, "status", "-q", *options, "data.dvc", capture=True).returncode)

@@ -2,7 +2,7 @@
 
 ``devl`` develops, ``stag`` checks, ``prod`` is what main serves. A promotion moves an alias: the
 bytes that were tested are the bytes that serve. Versions go from alias to alias only past the gate;
-one that held an alias before may have it again.
+one that held an alias before can take it back.
 """
 
 import json
@@ -73,7 +73,7 @@ def _committed(project: Project) -> str:
     # Beside the result and the code, a file that Git does not know is no matter.
     changed = git(root, *status, "-uno") or git(root, *status, "-uall", "--", *RESULT, "src")
     if changed:
-        problem = "uncommitted; a version is told by its commit"
+        problem = "uncommitted; a version needs a commit"
         raise UserError(changed.split()[1], problem, "git add, git commit, then register")
     done = run_dvc(project, "status", "--json", capture=True)
     if done.returncode:
@@ -101,7 +101,7 @@ def promote(project: Project, to: str, version: Optional[str] = None, force: str
         comparison, found = _examine(client, project, candidate, champion) if ask else (None, [])
         if found and not force:
             problem = f"not promoted to {to}: {'; '.join(found)}"
-            raise StepFailed(f"version {version}", problem, "the aliases mean what they meant")
+            raise StepFailed(f"version {version}", problem, "no alias moved")
         if (now := _held(client, name).get(to)) != champion:
             problem = f"was given to version {now} meanwhile, by somebody else"
             raise StepFailed(to, problem, "look at it, then promote again")
