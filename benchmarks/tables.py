@@ -8,7 +8,7 @@ folds. Takes some minutes per table::
     pip install --no-deps ISLP plotnine palmerpenguins
     python benchmarks/tables.py
 
-prints the table of docs/your-own-data.md. Names of tables may follow: then only these are run.
+prints the table of docs/other-tables.md. Names of tables may follow: then only these are run.
 """
 
 import json

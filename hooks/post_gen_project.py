@@ -30,10 +30,12 @@ SHARED = (
     ".python-version",
     ".readthedocs.yaml",
     ".vscode",
+    "AGENTS.md",
     "CONTRIBUTING.md",
     "Dockerfile",
     "README.md",
     "README.pt-BR.md",
+    "SECURITY.md",
     "benchmarks/beside",
     "benchmarks/compare.py",
     "benchmarks/serving.py",
@@ -71,8 +73,8 @@ it shows [the worked example](example.md): used laptops and their prices.""",
 def main():
     renames = _renames()
     for name in _shared_files():
-        if name.endswith(".png"):  # what our data look like
-            continue
+        if name.startswith("docs/images/") and name != "docs/images/cycle.svg":
+            continue  # what our data look like
         text = (TEMPLATE / name).read_bytes().decode("utf-8")
         if text.removeprefix("# ").startswith(WHOLE):
             continue

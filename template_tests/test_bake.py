@@ -46,17 +46,11 @@ BENCHMARKS = {
 }
 LEFT_OUT = {
     "docs/course-map.md",
-    "docs/images/adopt.png",
-    "docs/images/adopted-form.png",
-    "docs/images/adopted-predictions.png",
-    "docs/images/form.png",
-    "docs/images/learning-curve.png",
-    "docs/images/mlflow.png",
-    "docs/images/run.png",
-    "docs/images/scale.png",
+    *(f"docs/images/{path.name}" for path in (ROOT / "docs" / "images").iterdir()),
+    "docs/other-tables.md",
     "docs/template.md",
     "src/laptop_pricing/course.py",
-}
+} - {"docs/images/cycle.svg"}
 SHARED = re.findall(
     r'^    "(.+)",$', (ROOT / "hooks" / "post_gen_project.py").read_text("utf-8"), re.MULTILINE
 )
@@ -113,7 +107,16 @@ def test_a_project_is_whole_under_its_own_name(snapshot, tmp_path, storage, lice
     for path in (project / ".github" / "workflows").iterdir():
         workflow = yaml.safe_load(path.read_text("utf-8"))
         assert all(job["steps"] and job["runs-on"] for job in workflow["jobs"].values())
-    json.loads((project / ".vscode/settings.json").read_text("utf-8"))
+    for name in (".vscode/settings.json", ".vscode/tasks.json", ".devcontainer/devcontainer.json"):
+        json.loads((project / name).read_text("utf-8"))
+    for path in (project / ".github" / "ISSUE_TEMPLATE").iterdir():
+        asked = yaml.safe_load(path.read_text("utf-8"))
+        assert asked["name"] and asked["description"] and asked["body"], path.name
+    guide = (project / "AGENTS.md").read_text("utf-8")
+    named = re.findall(r"`((?:src|docs|tests)/[\w/.-]+|[\w.-]+\.(?:yaml|txt|toml|md))`", guide)
+    assert f"src/{module}/problem.py" in named and len(named) > 8
+    for name in named:
+        assert (project / name).exists(), name
 
     for tool in (["black", "--check", "-q"], ["isort", "--check", "-q"], ["flake8"]):
         check(project, *tool, "src", "tests", "benchmarks", "docs")
@@ -143,6 +146,7 @@ def test_the_project_with_our_answers_is_this_repository(snapshot, tmp_path):
         ".dvc/config",  # has a remote
         ".github/workflows/pull-request.yml",  # without the template
         ".pre-commit-config.yaml",  # without the words of our pages
+        "AGENTS.md",  # without the template
         "CONTRIBUTING.md",  # without the template
         "LICENSE",  # its author's, of this year; the same text
         "README.md",  # without the template
@@ -155,6 +159,9 @@ def test_the_project_with_our_answers_is_this_repository(snapshot, tmp_path):
         "docs/form.md",  # without its picture
         "docs/scale.md",  # without its measurements
         "docs/index.md",  # what it says that the project is about
+        "docs/pt/tutorial.md",  # without its pictures
+        "docs/pt/your-own-data.md",  # without its pictures
+        "docs/tutorial.md",  # without its pictures
         "docs/your-own-data.md",  # without its pictures
         "mkdocs.yml",  # the description, without the template
         "pyproject.toml",  # the description

@@ -34,6 +34,9 @@ FOLLOWED = {
     "docs/tutorial.md": "test_tutorial.py",
     "docs/your-own-data.md": "test_guide.py",
 }
+# Portuguese pages, with the blocks of their English twins.
+TWINS = {f"docs/pt/{name}.md": f"docs/{name}.md" for name in ("quick-start", "tutorial")}
+TWINS |= {"docs/pt/your-own-data.md": "docs/your-own-data.md", "README.pt-BR.md": "README.md"}
 SERVERS = ("mlflow ui", "mlflow server", "mkdocs serve", "laptop-pricing serve")
 SERVERS += ("laptop-pricing form",)
 # What is installed already stands for an installation: test_baked.py does it by README's own line.
@@ -60,6 +63,7 @@ def blocks(page):
 
 
 TYPED = [p for p in pages() if p not in FOLLOWED and any(b[0] is None for b in blocks(p))]
+TYPED = [page for page in TYPED if page not in TWINS]
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +104,16 @@ def test_every_page_is_typed_or_followed():
         assert Path(page).name in (ROOT / "template_tests" / test).read_text("utf-8"), page
 
 
+@pytest.mark.parametrize("page, twin", TWINS.items())
+def test_a_portuguese_page_has_the_blocks_of_its_twin(page, twin):
+    ours, theirs = (BLOCK.findall((ROOT / name).read_text("utf-8")) for name in (page, twin))
+    assert [block[1:] for block in ours if not block[0]] == [b[1:] for b in theirs if not b[0]]
+    assert [(reason, kind) for reason, kind, _ in ours] == [(b[0], b[1]) for b in theirs]
+
+
 @pytest.mark.parametrize("page", pages())
 def test_what_is_not_typed_says_why(page):
-    if page in FOLLOWED:
+    if page in FOLLOWED or page in TWINS:
         return
     fences = re.findall(
         rf"^```(?:{'|'.join(SHELLS)})$", (ROOT / page).read_text("utf-8"), re.MULTILINE

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 import runpy
 import shutil
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 from baking import bake, check, ready
 from environments import ROOT
+from screens import LARGEST, PARTS
 
 from laptop_pricing.kit.params import Params
 from laptop_pricing.problem import PROBLEM
@@ -64,6 +66,30 @@ def test_every_command_has_its_help_and_its_example(site):
         assert "Usage: " in section and f"laptop-pricing {name}" in section, name
     for column in PROBLEM.features:
         assert f"{column.name}: " in page
+
+
+def test_every_task_of_the_editor_is_a_command():
+    listed = check(ROOT, "laptop-pricing", "--help").split("Commands:")[1]
+    tasks = json.loads((ROOT / ".vscode" / "tasks.json").read_text("utf-8"))["tasks"]
+    ours = [words for task in tasks if (words := task["command"].split())[0] == "laptop-pricing"]
+    assert {"run", "serve", "form"} <= {words[1] for words in ours}
+    assert all(f"\n  {words[1]} " in listed for words in ours)
+
+
+def test_every_picture_is_shown_small_and_taken_by_a_command():
+    pages = [*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")]
+    text = "".join(page.read_text("utf-8") for page in pages)
+    taken = {"cycle.svg", "scale.png"}.union(*PARTS.values())  # drawn by hand; benchmarks/scale.py
+    pictures = {path.name: path for path in (ROOT / "docs" / "images").iterdir()}
+    assert pictures.keys() == taken
+    for name, path in pictures.items():
+        assert f"images/{name})" in text and path.stat().st_size < LARGEST, name
+
+
+def test_the_headline_is_that_of_the_metrics():
+    mape = json.loads((ROOT / "metrics.json").read_text("utf-8"))["cv"]["MAPE"]["mean"]
+    for name in ("README.md", "README.pt-BR.md", "docs/index.md"):
+        assert f" {mape:.0%}" in (ROOT / name).read_text("utf-8"), name
 
 
 def test_every_parameter_has_its_row(site):

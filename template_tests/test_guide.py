@@ -1,6 +1,5 @@
 """The guide to another dataset, followed to the letter in a new project; its pictures are kept."""
 
-import html
 import json
 import os
 import re
@@ -10,7 +9,7 @@ import sys
 
 import pytest
 from baking import bake, check, ready, run, tracked
-from browsing import SCREENSHOTS, keep
+from browsing import SCREENSHOTS, ask_form, keep, summary, terminal
 from servers import free_port, running
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.usefixtures("own_home")]
@@ -22,8 +21,6 @@ FIELDS |= {"s3": "50", "s4": "4", "s5": "4.6", "s6": "91"}
 BLOCK = re.compile(
     r"`([\w./]+)`[^`]*\n\n```(python|diff)\n(.*?)^```$|^```(bash)\n(.*?)^```$", re.M | re.S
 )
-TERMINAL = "<pre style='font: 15px/1.45 monospace; padding: 1em; margin: 0; display: inline-block;"
-TERMINAL += " background: #1e1e2e; color: #e4e4ef'>$ {}\n{}</pre>"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +118,7 @@ def test_a_second_adopt_is_refused_with_the_way(followed):
 
 def test_no_word_of_the_worked_example_is_left(followed):
     project, said, _ = followed
-    worked = {"docs/example.md", "docs/model.md", "docs/tutorial.md"}
+    worked = {"docs/example.md", "docs/model.md", "docs/tutorial.md", "docs/pt/tutorial.md"}
     for name in tracked(project) - worked:
         text = (project / name).read_text("utf-8")
         assert not re.search(r"laptop|\bBRL\b|processor_|=dell", text, re.IGNORECASE), name
@@ -158,37 +155,11 @@ def test_the_api_and_the_form_ask_for_its_fields(followed, page):
         asked = [schema["properties"] for schema in fields.values() if "bmi" in str(schema)]
         assert [*FIELDS] in [list(properties) for properties in asked]
         with running(show, f"{form}/_stcore/health", project / "form.log", environment):
-            page.goto(form)
-            for name, value in FIELDS.items():
-                fill_in(page, name, value)
-            page.get_by_test_id("stFormSubmitButton").get_by_role("button").click()
-            page.locator("[data-testid=stMetricValue]").wait_for()
-            said_here = page.inner_text("[data-testid=stMetricValue]")
-            page.set_viewport_size({"width": 1280, "height": 1230})
-            page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
-            page.wait_for_timeout(500)
+            said_here = ask_form(page, form, FIELDS)
             keep(page, "adopted-form")
     assert re.search(r"[\d,]+ points", output(said, "diabetes quote"))[0].split()[0] in said_here
-    terminal(page, "adopt", said)
-    terminal(page, "run", said)
+    adopt = next(line for line in said if line.startswith("diabetes adopt"))
+    terminal(SCREENSHOTS / "adopt.svg", (adopt, said[adopt]))
+    terminal(SCREENSHOTS / "run.svg", ("diabetes run", summary(said["diabetes run"])))
     figure = project / "reports" / "figures" / "predictions.png"
     shutil.copyfile(figure, SCREENSHOTS / "adopted-predictions.png")
-
-
-def fill_in(page, name, value):
-    """Give an answer in the form, by tap or by typing."""
-    field = page.locator(f"[class*=st-key-field-{name}-]")
-    field.first.wait_for()
-    pills = field.get_by_role("radio")
-    if pills.count():
-        return pills.filter(has_text=re.compile(f"^{value}$")).click()
-    typed = field.locator("input").first
-    typed.fill(value)
-    typed.press("Enter")
-
-
-def terminal(page, name, said):
-    """Keep a picture of a command and of what it said."""
-    line, text = next((k, v) for k, v in said.items() if k.startswith(f"diabetes {name}"))
-    page.set_content(TERMINAL.format(html.escape(line), html.escape(text)))
-    page.locator("pre").screenshot(path=SCREENSHOTS / f"{name}.png")

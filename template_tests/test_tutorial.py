@@ -78,6 +78,33 @@ def said(snapshot, laptop_csv, tmp_path_factory):
     yield heard
 
 
+def shape(text):
+    """The lines without what may differ from run to run: figures, hashes, bars, spaces."""
+    text = re.sub(r"\b[0-9a-f]{7,}\b|[\d,.]*\d|[-+]*\|[-+]*|─+|\b[AP]M\b", "#", text)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def test_what_the_page_shows_is_what_is_printed(said):
+    page = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
+    blocks = re.findall(r"^```(bash|text)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shown = [
+        (typed, text) for (_, typed), (kind, text) in zip(blocks, blocks[1:]) if kind == "text"
+    ]
+    assert len(shown) >= 10
+    rest = iter(said)
+    for typed, text in shown:
+        lines = typed.splitlines()
+        printed = []
+        for line, output in rest:
+            if line in lines:
+                printed += shape(output)
+            if line == lines[-1]:
+                break
+        printed = iter(printed)
+        for line in shape(text):
+            assert line == "..." or line in printed, f"{lines[0]}: {line}"
+
+
 def type_in(line, place, environment, template, laptop_csv):
     stand_ins = {"PATH-OR-URL": str(template), URL: str(laptop_csv)}
     words = [stand_ins.get(word, word) for word in shlex.split(line)]

@@ -122,6 +122,7 @@ def test_mlflow_shows_the_projects_runs(project, executed, page):
             assert name in text, name
         page.goto(page.url.split("?")[0] + "?compareRunsMode=CHART")
         page.get_by_text("MAPE", exact=True).first.wait_for()
+        page.locator(".barlayer path").nth(10).wait_for()
         page.wait_for_timeout(2000)  # the charts grow
         keep(page, "mlflow-charts")
         page.goto(f"http://127.0.0.1:{port}/#/models")

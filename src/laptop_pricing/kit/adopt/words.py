@@ -13,7 +13,7 @@ from pathlib import Path
 from ..problem import Problem
 
 # These tell of the worked example, whatever the project is about now.
-_WORKED = ("docs/example.md", "docs/model.md", "docs/tutorial.md")
+_WORKED = ("docs/example.md", "docs/model.md", "docs/tutorial.md", "docs/pt/tutorial.md")
 _ABOUT = re.compile(r"(<!-- about -->\n\n).*?(\n\n<!-- end of about -->)", re.DOTALL)
 _UNSAID = "A short description of the project"  # where cookiecutter was told nothing
 
