@@ -31,13 +31,13 @@ CMD ["mlflow", "server", "--host", "0.0.0.0", "--workers", "1"]
 
 FROM base AS form
 
-RUN pip install --no-cache-dir --constraint pins.txt pandas requests streamlit
+RUN pip install --no-cache-dir --constraint pins.txt jinja2 pandas pyarrow python-multipart requests
 COPY pyproject.toml README.md LICENSE* ./
 COPY src src
 RUN pip install --no-cache-dir --no-deps .
 USER 10001
 EXPOSE 8501
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/template.csv', timeout=2)"]
 CMD ["laptop-pricing", "form", "--host", "0.0.0.0", "--api", "http://api:8000"]
 
 

@@ -1,7 +1,6 @@
 """Pictures of what a browser and a terminal show, to be looked at."""
 
 import html
-import re
 import textwrap
 
 from environments import ROOT
@@ -14,41 +13,30 @@ ANIMATION = """@keyframes show { from { opacity: 0 } } text { animation: show .1
 @media (prefers-reduced-motion: reduce) { text { animation: none } }"""
 
 
-def keep(page, name):
+def keep(page, name, **options):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", **options)
 
 
 def ask_form(page, address, fields):
     """Fill in the web form, send it, and give the prediction that it shows."""
     page.goto(address)
     for name, value in fields.items():
-        _fill_in(page, name, value)
-    page.get_by_test_id("stFormSubmitButton").get_by_role("button").click()
-    shown = page.locator("[data-testid=stMetricValue]")
-    shown.wait_for()
-    page.locator("[data-testid=stVegaLiteChart] :is(canvas, svg)").first.wait_for()
-    page.set_viewport_size({"width": 1280, "height": 1230})
-    page.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 0)")
-    page.wait_for_timeout(500)
-    return shown.inner_text()
+        answer(page, name, value)
+    page.locator("button.main").click()
+    return page.locator("#result strong").inner_text()
 
 
-def _fill_in(page, name, value):
-    """Give an answer in the form, by tap or by typing."""
-    field = page.locator(f"[class*=st-key-field-{name}-]")
-    field.first.wait_for()
-    pills = field.get_by_role("radio")
-    if pills.count():
-        return pills.filter(has_text=re.compile(f"^{value}$", re.I)).click()
-    typed = field.locator("input").first
-    typed.click()
-    typed.fill(value)
-    option = page.get_by_role("option", name=re.compile(rf"^(Add: )?{value}$"))
-    if typed.get_attribute("role") == "combobox":
-        option.wait_for()
-    typed.press("Enter")
-    option.wait_for(state="hidden")
+def answer(page, name, value):
+    """Answer a question of the form's: tap a choice, or choose from a list, or type."""
+    tapped = page.locator(f'label:has([name="field.{name}"][value="{value}"])')
+    field = page.locator(f'[id="field.{name}"]')
+    if tapped.count():
+        tapped.click()
+    elif field.evaluate("field => field.localName") == "select":
+        field.select_option(value)
+    else:
+        field.fill(value)
 
 
 def summary(printed):

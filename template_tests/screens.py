@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from baking import check, take_snapshot
 from browsing import SCREENSHOTS, ask_form, summary, terminal
@@ -18,7 +19,6 @@ from PIL import Image, ImageOps
 from playwright.sync_api import sync_playwright
 from servers import free_port, running
 
-from laptop_pricing.kit.problem import Column
 from laptop_pricing.problem import PROBLEM
 
 IMAGES = ROOT / "docs" / "images"
@@ -63,16 +63,15 @@ def _form(root: Path) -> None:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1280, "height": 900}, locale="en-GB")
-        columns = [column for column in PROBLEM.features if column.name in PROBLEM.example]
-        ask_form(page, form, {column.name: _spelled(column) for column in columns})
-        page.screenshot(path=root / "form.png")
+        ask_form(page, form, {name: str(value) for name, value in _example().items()})
+        page.screenshot(path=root / "form.png", full_page=True)
         chromium.close()
     shrink(root / "form.png", "form.png")
 
 
-def _spelled(column: Column) -> str:
-    value = column.parse(PROBLEM.example[column.name])
-    return str(value) if column.numeric else column.spell(value)
+def _example() -> dict[str, Any]:
+    row, _ = PROBLEM.read_row(PROBLEM.example)
+    return row
 
 
 def mlflow() -> None:

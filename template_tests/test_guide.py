@@ -154,9 +154,9 @@ def test_the_api_and_the_form_ask_for_its_fields(followed, page):
         fields = page.request.get(f"{api}/openapi.json").json()["components"]["schemas"]
         asked = [schema["properties"] for schema in fields.values() if "bmi" in str(schema)]
         assert [*FIELDS] in [list(properties) for properties in asked]
-        with running(show, f"{form}/_stcore/health", project / "form.log", environment):
+        with running(show, f"{form}/template.csv", project / "form.log", environment):
             said_here = ask_form(page, form, FIELDS)
-            keep(page, "adopted-form")
+            keep(page, "adopted-form", full_page=True)
     assert re.search(r"[\d,]+ points", output(said, "diabetes quote"))[0].split()[0] in said_here
     adopt = next(line for line in said if line.startswith("diabetes adopt"))
     terminal(SCREENSHOTS / "adopt.svg", (adopt, said[adopt]))

@@ -602,8 +602,9 @@ def serve(
         if workers > 1:  # Prometheus's client asks for it when it is imported
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from .serving.port import open_port
         from .serving.served import Source
-        from .serving.server import open_port, serve
+        from .serving.server import serve
 
         source = Source(team.problem, model or project.models, project, team.trusted)
         log = None if quotes == Path("none") else quotes or (project and project.quotes)
@@ -696,7 +697,7 @@ def form(
 
     Needs a running server (serve), and its key in the environment or .env; see docs/form.md.
     """
-    from .serving.server import run_form
+    from .serving.form import run_form
 
     team = ctx.obj
     if not re.match(r"https?://[^/]", api):

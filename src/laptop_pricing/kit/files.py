@@ -6,11 +6,13 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Optional
 
 from .problem import amount
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @contextmanager
@@ -64,19 +66,19 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template of the kit's folder ``templates``, filled in."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    """A template of the kit's folder ``templates``, filled in; in HTML all values are escaped."""
+    return _jinja().get_template(template).render(**values)
 
-    folder = FileSystemLoader(Path(__file__).parent / "templates")
-    jinja = Environment(
-        loader=folder,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=template.endswith(".html"),
-    )
+
+@cache
+def _jinja() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    shared: Any = {"undefined": StrictUndefined, "autoescape": select_autoescape(["html"])}
+    jinja = Environment(loader=FileSystemLoader(TEMPLATES), keep_trailing_newline=True, **shared)
     quoted = partial(json.dumps, ensure_ascii=False)
     jinja.filters |= {"percent": "{:.1%}".format, "amount": amount, "quoted": quoted}
-    return jinja.get_template(template).render(**values)
+    return jinja
 
 
 def checksum(path: Path, algorithm: str) -> str:

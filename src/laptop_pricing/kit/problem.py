@@ -41,7 +41,7 @@ class Column:
 
     name: str  # in the clean table
     kind: Kind
-    description: str  # one line for people
+    description: str  # for people: a label, and after a comma what else to know
     unit: str = ""  # of the numbers, as the raw file spells it in the singular
     allowed: tuple[str, ...] = ()  # the categories, spelled as in the raw file
     low: float = 0  # the smallest number, and the largest: both are included

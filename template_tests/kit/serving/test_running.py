@@ -23,9 +23,10 @@ from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.predict import predict_file
 from laptop_pricing.kit.modeling.task import task_of
+from laptop_pricing.kit.serving.port import open_port
 from laptop_pricing.kit.serving.quotelog import read_log
 from laptop_pricing.kit.serving.served import Source
-from laptop_pricing.kit.serving.server import build_app, make_handler, open_port
+from laptop_pricing.kit.serving.server import build_app, make_handler
 
 KEY = "hunter2"
 HEAVY = {"pandas", "sklearn", "scipy", "mlflow", "dagshub", "dvc", "matplotlib", "pyarrow"}

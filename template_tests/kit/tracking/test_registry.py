@@ -28,8 +28,9 @@ from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.modeling.train import read_processed, train
 from laptop_pricing.kit.project import Project
+from laptop_pricing.kit.serving.port import open_port
 from laptop_pricing.kit.serving.served import Source
-from laptop_pricing.kit.serving.server import follow, open_port
+from laptop_pricing.kit.serving.server import follow
 from laptop_pricing.kit.sharing.report import report
 from laptop_pricing.kit.tracking.registry import (
     fetch_bundle,

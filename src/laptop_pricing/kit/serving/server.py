@@ -1,4 +1,4 @@
-"""A bundle -> a running server, or the same on AWS Lambda; and the web form's server."""
+"""A bundle -> a running server, or the same on AWS Lambda."""
 
 import asyncio
 import logging
@@ -42,23 +42,6 @@ def build_app(source: Source, add_routes: AddRoutes = None) -> FastAPI:
     if add_routes:
         add_routes(app)
     return app
-
-
-def open_port(host: str, port: int) -> socket.socket:
-    """A socket to listen on, or UserError if it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named: asyncio sends small answers at once on such a socket alone.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":  # where it does not mean that two may share a port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(2048)
-    except OSError as error:
-        listening.close()
-        why = error.strerror or str(error)
-        raise UserError(f"{host}:{port}", why, "name another --port or --host") from None
-    return listening
 
 
 def serve(
@@ -204,22 +187,3 @@ def make_handler(
         return Mangum(app, lifespan="off")
 
     return lambda event, context: adapter()(event, context)
-
-
-def run_form(problem: Problem, api: str, host: str, port: int) -> None:
-    """Show the web form of the API at the address `api`, until Ctrl+C."""
-    from streamlit.web.cli import main as streamlit
-
-    open_port(host, port).close()  # its error is clearer than Streamlit's
-    options = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": "true",  # no question for an e-mail address
-        "server.maxUploadSize": 20,  # MB
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
-    }
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    page = str(Path(__file__).with_name("page.py"))
-    streamlit(["run", page, *flags, "--", problem.name, api, problem.key_variable])

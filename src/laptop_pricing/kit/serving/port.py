@@ -1,0 +1,23 @@
+"""The port of a server."""
+
+import os
+import socket
+
+from ..errors import UserError
+
+
+def open_port(host: str, port: int) -> socket.socket:
+    """A socket to listen on, or UserError if it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With its protocol named: asyncio sends small answers at once on such a socket alone.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # where it does not mean that two may share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        why = error.strerror or str(error)
+        raise UserError(f"{host}:{port}", why, "name another --port or --host") from None
+    return listening
