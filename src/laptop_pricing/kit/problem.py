@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property, reduce
-from operator import or_
+from functools import cached_property
 from reprlib import Repr
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, Optional, Union
@@ -171,7 +170,11 @@ def amount(value: float) -> str:
 
 def among(values: Any, words: Sequence[Value]) -> Any:
     """Whether a column's values, or one value, are among `words`."""
-    return reduce(or_, (values == word for word in words))
+    first, *others = words
+    found = values == first
+    for word in others:
+        found = found | (values == word)
+    return found
 
 
 @dataclass(frozen=True)
@@ -288,5 +291,7 @@ class Problem:
 
 def _comparable(row: Mapping[str, Any]) -> SimpleNamespace:
     """A row as a rule sees it."""
-    nan = float("nan")
-    return SimpleNamespace(**{name: nan if v is None else v for name, v in row.items()})
+    if None in row.values():
+        nan = float("nan")
+        row = {name: nan if value is None else value for name, value in row.items()}
+    return SimpleNamespace(**row)

@@ -60,11 +60,12 @@ def test_what_was_asked_and_answered_is_logged_and_nothing_else(client, folder, 
 
 def test_a_log_takes_only_so_much_room(client, folder, monkeypatch):
     monkeypatch.setattr(quotelog, "ROWS_PER_FILE", 10)
-    monkeypatch.setattr(quotelog, "MOST_BYTES", 60_000)
-    for _ in range(100):
+    monkeypatch.setattr(quotelog, "MOST_BYTES", 300_000)
+    for _ in range(400):
         assert client.post("/v1/quote", json=EXAMPLE).json()["quote_id"]
-    files = log_files(folder)
-    assert 1 < len(files) < 6 and sum(path.stat().st_size for path in files) < 100_000
+    time.sleep(1)  # the last file may be on its way
+    assert 1 < len(log_files(folder)) < 15
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 600_000
     newest = list(read_log(folder))[-1]
     client.post("/v1/quote", json=EXAMPLE)
     assert newest in list(read_log(folder))
@@ -168,3 +169,23 @@ def test_a_full_disk_stops_no_answer(start, tmp_path):
     address = f"http://127.0.0.1:{server.port}/metrics"
     said = urllib.request.urlopen(address, timeout=9).read().decode()
     assert f"quotes_not_logged_total {300 - len(known)}.0" in said
+
+
+@posix
+@pytest.mark.services
+def test_what_waits_for_its_checkpoint_is_bounded_and_files_become_whole(start, tmp_path):
+    folder = tmp_path / "quotes"
+    server = start("--quotes", folder)
+    most, turns = 0, 3
+    with clients(server, 4) as asking:
+        end = time.monotonic() + 120
+        while len(log_files(folder)) <= turns and time.monotonic() < end:
+            waiting = [path.stat().st_size for path in folder.glob("*-wal")]
+            most = max(most, sum(waiting))
+            time.sleep(0.05)
+    assert len(log_files(folder)) > turns
+    assert most < 2 * 10_000 * quotelog.ROWS_PER_FILE  # two pages of 4 kB for a quote
+    time.sleep(1)
+    assert len(list(folder.glob("*-wal"))) == 1  # that of the newest
+    rows = {text_of(line.quote_id) for line in read_log(folder)}
+    assert acknowledged(asking) <= rows and len(log_files(folder)) <= turns + 2

@@ -69,6 +69,7 @@ class Neighbours:
             for name, values in numbers["values"].items()
         }
         self._cases = np.array(numbers["cases"], dtype=np.int16).T.copy()
+        self._count = np.min_scalar_type(len(self._places))
 
     @classmethod
     def of(cls, problem: Problem, table: Any) -> "Neighbours":
@@ -88,10 +89,11 @@ class Neighbours:
         """The number of fields in which each case differs from the nearest one."""
         distances = []
         for row in rows:
-            case = [[places.get(row[name], -1)] for name, places in self._places.items()]
-            differ = self._cases != np.array(case, dtype=np.int16)
-            distances.append(np.add.reduce(differ.view(np.uint8), axis=0, dtype=np.uint16).min())
-        return [int(distance) for distance in distances]
+            case = [places.get(row[name], -1) for name, places in self._places.items()]
+            differ = self._cases != np.array(case, dtype=np.int16)[:, np.newaxis]
+            counts = np.add.reduce(differ.view(np.uint8), axis=0, dtype=self._count)
+            distances.append(int(np.minimum.reduce(counts)))
+        return distances
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -19,7 +20,7 @@ from starlette.responses import RedirectResponse
 
 from ..modeling.task import task_of
 from ..problem import Problem
-from .front import JSON, MAX_ERRORS, Front, Turns
+from .front import FAILED, JSON, MAX_ERRORS, Front, Turns
 from .metrics import Metrics
 from .quotelog import Logged, new_id, with_id
 from .schemas import (
@@ -34,6 +35,23 @@ from .schemas import (
 from .served import Served
 
 MAX_ROWS = 1_000  # of a request
+
+
+class Api(FastAPI):
+    """FastAPI with a :class:`Front` before it."""
+
+    keys: Sequence[str] = ()
+
+    @cached_property
+    def front(self) -> Front:
+        """Made by the first request, when all routes are known."""
+        return Front(super().__call__, self, self.keys)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await self.front(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class Direct(APIRoute):
@@ -165,9 +183,13 @@ def create_app(problem: Problem, served: Served, keys: Sequence[str] = ()) -> Fa
     return app
 
 
+async def _failed(request: Request, error: Exception) -> Response:
+    return Response(FAILED, 500, media_type=JSON)  # and Starlette raises it for Front
+
+
 def _empty_app(problem: Problem, keys: Sequence[str]) -> FastAPI:
     header = APIKeyHeader(name="X-API-Key", auto_error=False)  # for the page; Front checks it
-    app = FastAPI(
+    app = Api(
         title=problem.name,
         description=f"The {problem.target.name} of {problem.items}. {problem.caveat}",
         version="1",
@@ -177,7 +199,8 @@ def _empty_app(problem: Problem, keys: Sequence[str]) -> FastAPI:
         redoc_url=None,
     )
     app.router.route_class = Direct
-    app.add_middleware(Front, api=app, keys=keys)
+    app.keys = keys
+    app.add_exception_handler(Exception, _failed)
     app.state.is_ready, app.state.lines = (lambda: True), None
     app.state.metrics = Metrics(app.state)
     app.mount(

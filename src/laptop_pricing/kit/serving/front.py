@@ -1,7 +1,7 @@
 """What stands before the API: who may ask, how much is read, what is logged and counted.
 
-It is one ASGI middleware, since each further one costs a tenth of a prediction. Requests for
-predictions go from here to their function, past FastAPI, which documents them.
+Requests for predictions go from here to their function, past FastAPI and its middleware, which
+cost more than a prediction; FastAPI documents them.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from hmac import compare_digest
-from os import urandom
+from random import getrandbits
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -20,7 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
-JSON = "application/json"
+JSON, FAILED = "application/json", b'{"detail":"Internal Server Error"}'
 MAX_BODY, MAX_ERRORS = 1_000_000, 1_000  # bytes of a request, lines of an answer
 LARGE_BODY, MOST_LARGE = 64_000, 16  # bytes; how many larger ones are in memory at a time
 TURN_S = 0.002  # of work on a list, before others have their turn
@@ -44,7 +44,7 @@ class Turns:
 
 
 class Front:
-    """ASGI middleware around the API; without `keys` anybody may ask."""
+    """What answers for the `api`, whose other requests `app` answers; without `keys` to anybody."""
 
     def __init__(self, app: Any, api: FastAPI, keys: Sequence[str]) -> None:
         self.app, self.api, self.keys = app, api, [key.encode() for key in keys]
@@ -55,14 +55,11 @@ class Front:
         self._wrong, self._window_end = Counter[str](), 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         start, status = time.perf_counter(), 0
         method, path = scope["method"], scope["path"].removeprefix(scope.get("root_path", ""))
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
-        number = given if _ID.fullmatch(given) else urandom(8).hex().encode()
+        number = given if _ID.fullmatch(given) else b"%016x" % getrandbits(64)
 
         async def send_on(message: Any) -> None:
             nonlocal status
@@ -87,15 +84,22 @@ class Front:
         except Exception:
             log.exception("Request %s failed", number.decode())
             if not status:
-                await answer(send_on, 500, b'{"detail":"Internal Server Error"}')
+                await answer(send_on, 500, FAILED)
         finally:
             seconds = time.perf_counter() - start
             place = path if path in self.known else "other"
             self.api.state.metrics.count(method, place, status, seconds)
             if lines := getattr(self.api.state, "lines", None):
-                line = {"id": number.decode(), "method": method, "path": path, "status": status}
                 client = scope["client"][0] if scope["client"] else None
-                lines.put(line | {"ms": round(seconds * 1000, 2), "client": client})
+                lines.put(
+                    time=time.time(),
+                    id=number.decode(),
+                    method=method,
+                    path=path,
+                    status=status,
+                    ms=round(seconds * 1000, 2),
+                    client=client,
+                )
 
     async def _run(self, direct: Any, scope: Any, receive: Any) -> bytes:
         """What a function answers to the body, of which few large ones are in memory."""

@@ -1,6 +1,8 @@
-"""Log lines that never make an answer wait: a thread writes them, and drops what nobody reads."""
+"""Log lines that never make an answer wait: a thread writes them, and drops what nobody reads.
 
-import json
+The thread does little else, and seldom: while it runs, no answer is computed.
+"""
+
 import logging
 import os
 import threading
@@ -8,8 +10,10 @@ import time
 from collections import deque
 from typing import Any
 
+from pydantic_core import to_json
+
 MOST_LINES = 10_000  # that wait to be written
-WRITE_EVERY_S = 0.05
+WRITE_EVERY_S = 0.2
 
 
 class LogLines(logging.Handler):
@@ -18,8 +22,8 @@ class LogLines(logging.Handler):
     def __init__(self, file: int = 2) -> None:
         super().__init__()
         self.file, self.dropped = file, 0
-        self.readable = os.isatty(file)
-        self._lines = deque[dict[str, Any]]()
+        self._text = _readable if os.isatty(file) else to_json
+        self._lines = deque[bytes]()
         threading.Thread(target=self._write, daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -27,21 +31,21 @@ class LogLines(logging.Handler):
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
-        self.put({"level": record.levelname.lower(), "message": text})
+        text = text.encode("utf-8", "replace").decode()
+        self.put(time=time.time(), level=record.levelname.lower(), message=text)
 
-    def put(self, line: dict[str, Any]) -> None:
+    def put(self, **line: Any) -> None:
         """Have a line written soon, or drop it if too many wait."""
         if len(self._lines) < MOST_LINES:
-            self._lines.append({"time": time.time()} | line)
+            self._lines.append(self._text(line) + b"\n")
         else:
             self.dropped += 1
 
     def _write(self) -> None:
-        text = _readable if self.readable else json.dumps
         while True:
-            lines = [text(self._lines[i]) for i in range(len(self._lines))]
+            lines = list(self._lines)
             try:
-                content = "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+                content = b"".join(lines)
                 while content:
                     content = content[os.write(self.file, content) :]
             except OSError:  # a disk that is full, a pipe that was closed: the answers go on
@@ -51,11 +55,10 @@ class LogLines(logging.Handler):
             time.sleep(WRITE_EVERY_S)
 
 
-def _readable(line: dict[str, Any]) -> str:
+def _readable(line: dict[str, Any]) -> bytes:
     hour = time.strftime("%H:%M:%S", time.localtime(line["time"]))
-    if "message" in line:
-        return f"{hour} {line['message']}"
-    return f"{hour} {line['method']} {line['path']} {line['status']} {line['ms']:.1f} ms"
+    text = "{message}" if "message" in line else "{method} {path} {status} {ms:.1f} ms"
+    return f"{hour} {text.format_map(line)}".encode()
 
 
 _of_process: dict[int, LogLines] = {}  # a fork has none of the threads

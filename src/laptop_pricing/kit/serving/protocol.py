@@ -19,6 +19,7 @@ RECEIVE_S = 10  # for a request to arrive, and for a client to go on reading its
 LAST_S = 1.0  # for which requests are still taken once the end has begun
 WAITING = 2048  # connections that may wait to be accepted
 HEALTH = (b"/healthz", b"/readyz")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"  # which comes before a head
 
 
 class State(ServerState):
@@ -56,6 +57,22 @@ class LimitedServer(Server):
         await super().shutdown(sockets)
 
 
+class Joined:
+    """A transport on which the head of an answer waits for its body: one system call, not two."""
+
+    def __init__(self, transport: Any) -> None:
+        self.transport, self.head = transport, b""
+        self.close, self.is_closing = transport.close, transport.is_closing
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        if self._begun or data == CONTINUE:
+            self.transport.write(self.head + data)
+            self.head = b""
+        else:
+            self._begun, self.head = True, data
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol on httptools, which refuses what takes too much and then hangs up.
 
@@ -66,6 +83,7 @@ class LimitedProtocol(HttpToolsProtocol):
     server_state: State
     _receiving = _in_head = True  # a request; its head
     _head = _unsent = 0  # bytes of a head without its end; of an answer that waits to be read
+    _arrived = 0  # bytes among which the whole head is
     _since = 0.0  # when the connection began to wait for a request
     _timer: Optional[asyncio.TimerHandle] = None
     _reader: Optional[asyncio.TimerHandle] = None
@@ -93,6 +111,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        self._arrived = self._head + len(data)
         super().data_received(data)
         if not self._receiving:
             self._stop_timer()
@@ -110,16 +129,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        if size > HEAD_BYTES:
+        if self._arrived > HEAD_BYTES and self._head_size() > HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return
         # Whoever asks for the health is told, however many others there are.
         asks = self.url.partition(b"?")[0] in HEALTH
         self.limit_concurrency = None if asks else self._most
         super().on_headers_complete()
+        self.cycle.transport = Joined(self.transport)  # type: ignore[assignment]
         if self.server_state.closing:
             self.cycle.keep_alive = False
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def on_message_complete(self) -> None:
         self._receiving = False

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -19,7 +20,7 @@ from typing import NamedTuple, Optional
 from ..errors import UserError
 
 ENDING = ".sqlite"
-ROWS_PER_FILE, MOST_BYTES = 100_000, 2_000_000_000  # then the oldest file is removed
+ROWS_PER_FILE, MOST_BYTES = 5_000, 2_000_000_000  # then the oldest file is removed
 RETRY_S = 5
 _QUERY = """
 SELECT quote_id, time, version, sha256, data_md5, CAST(asked AS BLOB), CAST(answer AS BLOB)
@@ -52,13 +53,19 @@ class Logged(NamedTuple):
 
 
 class QuoteLog:
-    """Appends to files in a folder, of which each process has one of its own."""
+    """Appends to files in a folder, of which each process has one of its own.
+
+    SQLite writes first to a second file beside it, and from there into the file itself while a
+    checkpoint lasts, which would make answers wait. So there is one at the end of each file, in
+    another thread, and files are small.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.lost = folder, 0
         self._waiting: list[tuple[Sequence[Logged], asyncio.Future[bool]]] = []
         self._file: Optional[sqlite3.Connection] = None
         self._path, self._rows, self._retry = folder, 0, 0.0
+        self._turning: Optional[asyncio.Task[None]] = None
 
     async def add(self, lines: Sequence[Logged]) -> bool:
         """Whether the lines are in the log."""
@@ -77,48 +84,75 @@ class QuoteLog:
         for _, done in waiting:
             if not done.done():  # its client may have gone
                 done.set_result(good)
+        if self._rows >= ROWS_PER_FILE:
+            self._rows = 0
+            self._turning = asyncio.create_task(self._turn())
 
     def _append(self, lines: Sequence[Logged]) -> bool:
         if time.monotonic() < self._retry:
             return False
         try:
-            if self._file and not self._path.exists():  # another process needed room
+            if self._file and not os.path.exists(self._path):  # another process needed room
                 self.close()
-            self._file = self._file or self._open()
+            if not self._file:
+                self._file, self._path = self._open()
             with self._file:
+                if len(lines) > 1:  # one is a transaction by itself
+                    self._file.execute("BEGIN")
                 self._file.executemany("INSERT INTO quotes VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
             self._rows += len(lines)
-            if self._rows >= ROWS_PER_FILE:
-                self.close()
             return True
         except (OSError, sqlite3.Error):
             self._retry = time.monotonic() + RETRY_S
             self.close()
             return False
 
-    def _open(self) -> sqlite3.Connection:
+    async def _turn(self) -> None:
+        """Go on in a new file; where there can be none, in the same."""
+        with suppress(OSError, sqlite3.Error):
+            new = await asyncio.to_thread(self._open)
+            old, (self._file, self._path) = self._file, new
+            await asyncio.to_thread(_finish, old)
+
+    def _open(self) -> tuple[sqlite3.Connection, Path]:
         """A new file; the oldest are removed where all take too much room."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        sizes = {path: path.stat().st_size for path in log_files(self.folder)}
-        while sum(sizes.values()) > MOST_BYTES:
+        sizes = {path: _size(path) for path in log_files(self.folder)}
+        while sum(sizes.values()) > MOST_BYTES and len(sizes) > 1:  # the last is written to
             oldest = min(sizes)
-            for ending in ("", "-wal", "-shm"):
-                oldest.with_name(oldest.name + ending).unlink(missing_ok=True)
+            for part in _parts(oldest):
+                part.unlink(missing_ok=True)
             del sizes[oldest]
-        self._rows = 0
-        self._path = self.folder / f"{time.time_ns():x}-{os.getpid()}{ENDING}"
-        file = sqlite3.connect(self._path, timeout=0.1)
-        file.execute("PRAGMA journal_mode = WAL")
+        path = self.folder / f"{time.time_ns():x}-{os.getpid()}{ENDING}"
+        with tempfile.TemporaryDirectory(dir=self.folder) as temporary:  # nobody reads half of one
+            with closing(sqlite3.connect(f"{temporary}/{ENDING}")) as file:
+                file.execute("PRAGMA journal_mode = WAL")
+                file.execute(_SCHEMA)
+            os.rename(f"{temporary}/{ENDING}", path)
+        file = sqlite3.connect(path, timeout=0.1, isolation_level=None, check_same_thread=False)
         file.execute("PRAGMA synchronous = NORMAL")
-        file.execute(_SCHEMA)
-        return file
+        file.execute("PRAGMA wal_autocheckpoint = 0")
+        file.execute("PRAGMA user_version = 1")  # the first write waits for the disk
+        return file, path
 
     def close(self) -> None:
         """Leave the file to whoever reads it."""
-        with suppress(sqlite3.Error):
-            if self._file:
-                self._file.close()
-        self._file = None
+        _finish(self._file)
+        self._file, self._rows = None, 0
+
+
+def _finish(file: Optional[sqlite3.Connection]) -> None:
+    if file:
+        with suppress(sqlite3.Error), closing(file):
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # other threads run meanwhile
+
+
+def _parts(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))]
+
+
+def _size(path: Path) -> int:
+    return sum(part.stat().st_size for part in _parts(path) if part.exists())
 
 
 def with_id(line: Logged) -> bytes:
@@ -176,5 +210,6 @@ def forget(folder: Path, quote_id: str) -> bool:
             with file:
                 delete = "DELETE FROM quotes WHERE quote_id = ?"
                 found += file.execute(delete, [_id(quote_id)]).rowcount
+            file.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, while others write
             file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return found > 0

@@ -1,5 +1,6 @@
 """What the REST API takes and answers, as pydantic models; a case's is made from the problem."""
 
+from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any, ClassVar, Optional
 
@@ -21,6 +22,7 @@ from ..modeling.task import task_of
 from ..problem import REFUSED, Column, Problem
 
 MOST_UNKNOWN = 100  # fields of a case that are told
+MOST_KNOWN, SHORT = 1_000, 60  # texts of a column that need not be read again; their characters
 
 
 def case_model(problem: Problem) -> type[BaseModel]:
@@ -57,9 +59,11 @@ def case_model(problem: Problem) -> type[BaseModel]:
 def _field(column: Column) -> tuple[Any, Any]:
     kind, expected = column.kind, f"Input should be {column.rule}"
     error: Any = PydanticCustomError(kind, expected)  # type: ignore[arg-type]
+    known = lru_cache(MOST_KNOWN, typed=True)(column.read)  # the same cells come again
 
     def read(cell: object) -> object:
-        value = column.read(cell)
+        short = isinstance(cell, str) and len(cell) < SHORT
+        value = known(cell) if short else column.read(cell)
         if value is REFUSED:
             raise error
         return value

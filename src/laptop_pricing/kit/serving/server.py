@@ -1,6 +1,7 @@
 """A bundle -> a running server, or the same on AWS Lambda."""
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -99,6 +100,7 @@ def run_server(app: FastAPI, listening: socket.socket, quotes: Optional[Path] = 
     if hasattr(signal, "SIGHUP"):  # the terminal was closed
         signal.signal(signal.SIGHUP, server.handle_exit)
     app.state.is_ready = lambda: not server.server_state.closing
+    gc.freeze()  # what is here stays: the garbage collector need not look at it
     server.run(sockets=[listening])
 
 
