@@ -42,7 +42,8 @@ STORAGES = {
 OWN = {"LICENSE", ".dvc/config", "data.dvc"}
 # Of the shared folders: what is about the template, pictures of our data.
 BENCHMARKS = {
-    f"benchmarks/{name}.py" for name in ("bake", "classes", "drift", "scale", "tables", "words")
+    f"benchmarks/{name}.py"
+    for name in ("bake", "classes", "drift", "endurance", "scale", "tables", "words")
 }
 LEFT_OUT = {
     "docs/course-map.md",

@@ -1,5 +1,6 @@
 """A server stays a server, whatever its clients do: slow ones, large ones, many, and its end."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,11 +9,17 @@ import sys
 import threading
 import time
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
 from asking import HEAD, ROW, answer, clients, message
+from problems import LAPTOPS
+
+from laptop_pricing.kit.serving import front
+from laptop_pricing.kit.serving.quotelog import QuoteLog
+from laptop_pricing.kit.serving.served import Source
+from laptop_pricing.kit.serving.server import build_app
 
 pytestmark = [
     pytest.mark.services,
@@ -47,15 +54,25 @@ def test_slow_clients_keep_nobody_out_and_are_sent_away(start):
 
 
 def test_beyond_the_limit_of_connections_work_is_refused_and_the_health_told(start):
-    server = start(files=110)  # ten connections
-    with ExitStack() as stack:
-        busy = [stack.enter_context(server.connect()) for _ in range(9)]
-        for connection in busy:  # each has work for a while
-            connection.sendall(message([ROW] * 1000, "/v1/quotes"))
-        time.sleep(0.4)  # until all bodies are there: who waits for one may be sent away
-        assert 503 in [server.ask("POST", "/v1/quote", ROW) for _ in range(5)]
+    server, stop, heads = start(files=110), threading.Event(), []  # ten connections
+
+    def work():
+        while not stop.is_set():
+            with suppress(OSError), server.connect() as connection:
+                connection.sendall(message([ROW] * 1000, "/v1/quotes"))
+                heads.append(answer(connection)[0])
+
+    busy = [threading.Thread(target=work) for _ in range(9)]
+    for thread in busy:
+        thread.start()
+    statuses, end = set(), time.monotonic() + 30
+    while 503 not in statuses and time.monotonic() < end:
+        statuses.add(server.ask("POST", "/v1/quote", ROW))
         assert server.ask("GET", "/healthz") == 200
-        assert any(answer(connection)[0].startswith(b"HTTP/1.1 200") for connection in busy)
+    stop.set()
+    for thread in busy:
+        thread.join()
+    assert 503 in statuses and any(head.startswith(b"HTTP/1.1 200") for head in heads)
 
 
 @pytest.mark.parametrize("part", [b"x", b"x" * 60_000])
@@ -122,6 +139,42 @@ def test_single_quotes_are_answered_while_a_list_is(start):
     assert quotes >= 15  # it was seven, before lists were worked on in turns
 
 
+async def ask_app(app, path, content):
+    """The status of an answer, in this process."""
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "client": None}
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": json.dumps(content).encode()}
+
+    async def send(part):
+        sent.append(part)
+
+    await app(scope | {"headers": []}, receive, send)
+    return sent[0]["status"]
+
+
+def test_in_each_turn_of_a_list_a_quote_is_given_and_lists_wait_for_each_other(
+    models, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(front, "TURN_S", 0)  # each row is a turn
+    app, rows = build_app(Source(LAPTOPS, models)), 200
+    app.state.quotes = QuoteLog(tmp_path)
+
+    async def ask():
+        lists = [asyncio.create_task(ask_app(app, "/v1/quotes", [ROW] * rows)) for _ in range(3)]
+        quotes = dict.fromkeys(lists, 0)
+        while not all(one.done() for one in lists):
+            assert await ask_app(app, "/v1/quote", ROW) == 200
+            for one in lists:
+                quotes[one] += not one.done()
+        assert [one.result() for one in lists] == [200] * 3
+        return [*quotes.values()]
+
+    first, second, third = asyncio.run(ask())
+    assert rows < first and 1.5 * first < second and 1.2 * second < third
+
+
 def test_a_log_that_nobody_reads_stops_no_answer(start):
     ours, theirs = os.pipe()
     try:
@@ -138,7 +191,10 @@ def test_a_log_that_nobody_reads_stops_no_answer(start):
 def test_many_large_bodies_take_little_memory(start):
     server, size = start(), 999_000
     process = psutil.Process(server.process.pid)
-    before, head = process.memory_info().rss, f"{HEAD}Content-Length: {size}\r\n\r\n".encode()
+    before, head = (
+        process.memory_info().rss,
+        f"{HEAD}Content-Length: {size}\r\n\r\n".replace("quote", "quotes").encode(),
+    )
     with ExitStack() as stack:
         held = [stack.enter_context(server.connect()) for _ in range(150)]
         for connection in held:
@@ -183,3 +239,12 @@ def test_two_workers_answer_and_are_counted_together_and_another_takes_the_place
         assert time.monotonic() < end
         time.sleep(0.1)
     assert server.ask("POST", "/v1/quote", ROW) == 200
+
+
+def test_a_worker_that_has_just_taken_a_place_ends_in_time_too(start):
+    server = start("--workers", 2)
+    first, second = server.children()
+    first.kill()
+    while not {*server.children()} - {first, second}:
+        time.sleep(0.01)
+    assert server.end() < 10

@@ -1,5 +1,6 @@
 """The log of quotes: nothing that was acknowledged is missing, and each can be given again."""
 
+import asyncio
 import json
 import sqlite3
 import sys
@@ -16,7 +17,14 @@ from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.serving import quotelog
 from laptop_pricing.kit.serving.api import create_app
-from laptop_pricing.kit.serving.quotelog import QuoteLog, forget, log_files, read_log, text_of
+from laptop_pricing.kit.serving.quotelog import (
+    Logged,
+    QuoteLog,
+    forget,
+    log_files,
+    read_log,
+    text_of,
+)
 from laptop_pricing.kit.serving.replay import replay_quotes
 from laptop_pricing.kit.serving.served import Served
 
@@ -69,6 +77,28 @@ def test_a_log_takes_only_so_much_room(client, folder, monkeypatch):
     newest = list(read_log(folder))[-1]
     client.post("/v1/quote", json=EXAMPLE)
     assert newest in list(read_log(folder))
+
+
+def test_a_long_list_is_logged_in_turns_and_the_disk_is_waited_for_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(quotelog, "CHECKPOINT_ROWS", 500)
+    log = QuoteLog(tmp_path)
+    lines = [Logged(i, time.time(), None, "x", "y", b"{}", b"{}" * 400) for i in range(1000)]
+
+    async def add():
+        adding, turns = asyncio.create_task(log.add(lines)), 0
+        while not adding.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return adding.result(), turns
+
+    known, turns = asyncio.run(add())
+    assert known and turns >= 20
+    assert log._file.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+    (path,), end = log_files(tmp_path), time.monotonic() + 9
+    while path.stat().st_size < 300_000:  # while it is open
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert [*read_log(tmp_path)] == lines
 
 
 def test_a_file_that_another_process_removed_is_not_written_to(client, folder):

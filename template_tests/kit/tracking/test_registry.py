@@ -2,12 +2,15 @@
 
 import json
 import logging
+import random
 import re
 import shutil
+import sqlite3
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from collections import defaultdict
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import mlflow.pyfunc
 import numpy as np
 import psutil
 import pytest
+from fastapi.testclient import TestClient
 from problems import MADE, make_params, make_project
 from servers import free_port, running
 from tracked import check, client_of, copy_of, in_git, named, replace_file, web_server
@@ -29,6 +33,9 @@ from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.modeling.train import read_processed, train
 from laptop_pricing.kit.project import Project
 from laptop_pricing.kit.serving.port import open_port
+from laptop_pricing.kit.serving.api import create_app
+from laptop_pricing.kit.serving.quotelog import QuoteLog, log_files, read_log
+from laptop_pricing.kit.serving.replay import replay_quotes
 from laptop_pricing.kit.serving.served import Source
 from laptop_pricing.kit.serving.server import follow
 from laptop_pricing.kit.sharing.report import report
@@ -471,6 +478,64 @@ def test_a_running_server_changes_its_model_and_loses_no_request(team, store, tm
         watcher.wait(10)
     shutil.rmtree(team.good.quotes)
     log.unlink()
+
+
+def ask_versions(source, projects, dice):
+    """Ask 250 quotes of the model of each project once it is what the alias means; the log, ids."""
+    register_result(projects[0])
+    assert source.try_fetch() is None
+    app, log = create_app(source.problem, source.load()), QuoteLog(source.project.quotes)
+    app.state.quotes, ids = log, defaultdict(list)
+    rows = read_processed(projects[0])[0][list(MADE.names)].astype(object).to_dict("records")
+    with TestClient(app) as client:
+        for project in projects:
+            version = register_result(project)
+            assert source.try_fetch() is None
+            app.state.served = source.newer() or app.state.served
+            for _ in range(250):
+                wanted = dice.choice([{}, {"margin": 0.1}, {"margin": 0.2, "risk": 0.3}])
+                answer = client.post("/v1/quote", json=dice.choice(rows), params=wanted).json()
+                assert answer["model"]["version"] == version
+                ids[version].append(answer["quote_id"])
+    log.close()
+    return log.folder, ids
+
+
+def test_a_thousand_quotes_of_three_versions_are_the_same_again(team, tmp_path):
+    other = make_project(tmp_path / "other", MADE, model={"alpha": 30})
+    shutil.copytree(team.good.processed, other.processed)
+    train(other)
+    other = named(in_git(other), team.name)
+    project = replace(team.good, root=tmp_path / "server")  # which has no model of its own
+    source = Source(project.problem, f"models:/{team.name}@devl", project)
+    folder, ids = ask_versions(source, (team.poor, team.good, other, team.poor), random.Random(0))
+    assert {version: len(set(some)) for version, some in ids.items()} == {
+        "1": 500,
+        "2": 250,
+        "3": 250,
+    }
+    found = replay_quotes(project, folder)
+    assert (found.quotes, found.differences) == (1000, [])
+    assert sorted(found.models.values()) == ["version 1", "version 2", "version 3"]
+
+    (path,) = log_files(folder)
+    changed, cut = ids["1"][7], ids["3"][9]
+    (line,) = read_log(folder, changed)
+    content, place = path.read_bytes(), line.answer.index(b'"prediction":') + len('"prediction":')
+    digit = b"%d" % (int(line.answer[place : place + 1]) % 9 + 1)
+    assert content.count(line.asked + line.answer) == 1
+    wrong = line.answer[:place] + digit + line.answer[place + 1 :]
+    path.write_bytes(content.replace(line.asked + line.answer, line.asked + wrong))
+    with closing(sqlite3.connect(path)) as file, file:
+        shorten = "UPDATE quotes SET asked = substr(asked, 1, 40) WHERE quote_id = ?"
+        file.execute(shorten, [int(cut, 16)])
+    team.client.delete_model_version(team.name, "2")
+    found = replay_quotes(project, folder)
+    said = dict(line.split(": ", 1) for line in found.differences)
+    assert found.quotes == 1000 and said.keys() == {changed, cut, *ids["2"]}
+    assert re.fullmatch(r"prediction was [\d.]+, is [\d.]+", said.pop(changed))
+    assert said.pop(cut).startswith("damaged in the log: ")
+    assert set(said.values()) == {f"version 2: {team.name} has no such version"}
 
 
 def test_a_model_that_gives_no_quotes_does_not_take_over(team, warned):

@@ -21,9 +21,10 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 JSON, FAILED = "application/json", b'{"detail":"Internal Server Error"}'
-MAX_BODY, MAX_ERRORS = 1_000_000, 1_000  # bytes of a request, lines of an answer
-LARGE_BODY, MOST_LARGE = 64_000, 16  # bytes; how many larger ones are in memory at a time
+MAX_BODY, MAX_CASE, MAX_ERRORS = 1_000_000, 64_000, 1_000  # bytes, bytes, lines of an answer
+LARGE_BODY, MOST_LARGE = 16_000, 16  # bytes; how many larger ones are in memory at a time
 TURN_S = 0.002  # of work on a list, before others have their turn
+STEPS = 5  # of the loop, in which a quote is received, given, logged and sent
 WRONG_KEYS, WINDOW_S = 10, 60  # an address may try so many within so many seconds
 MOST_ADDRESSES = 10_000  # whose wrong keys are counted
 OPEN = re.compile("/|/healthz|/readyz|/docs(/.*)?|/openapi.json")  # without a key
@@ -39,8 +40,14 @@ class Turns:
 
     async def pause(self) -> None:
         if time.perf_counter() > self.end:
-            await asyncio.sleep(0)
+            await let_others()
             self.end = time.perf_counter() + TURN_S
+
+
+async def let_others() -> None:
+    """Let whoever has asked for one quote have it."""
+    for _ in range(STEPS):
+        await asyncio.sleep(0)
 
 
 class Front:
@@ -51,7 +58,7 @@ class Front:
         routes: list[Any] = [route for route in api.routes if hasattr(route, "direct")]
         self.direct = {("POST", route.path): route.direct for route in routes}
         self.known = {getattr(route, "path", "") for route in api.routes}
-        self._large = asyncio.Semaphore(MOST_LARGE)
+        self._large, self._turn = asyncio.Semaphore(MOST_LARGE), asyncio.Lock()
         self._wrong, self._window_end = Counter[str](), 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -102,8 +109,9 @@ class Front:
                 )
 
     async def _run(self, direct: Any, scope: Any, receive: Any) -> bytes:
-        """What a function answers to the body, of which few large ones are in memory."""
+        """What a function answers; few large bodies are in memory, one of them is worked on."""
         more, content, held = True, bytearray(), False
+        most = MAX_CASE if scope["path"].endswith("/v1/quote") else MAX_BODY
         try:
             while more:
                 message = await receive()
@@ -111,12 +119,16 @@ class Front:
                     raise ClientDisconnect
                 content += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(content) > MAX_BODY:
-                    problem = f"found more than {MAX_BODY:,} bytes; send fewer"
+                if len(content) > most:
+                    problem = f"found more than {most:,} bytes; send fewer"
                     raise HTTPException(413, problem, {"connection": "close"})
                 if len(content) > LARGE_BODY and not held:
                     held = await self._large.acquire()
-            return await direct(bytes(content), scope)
+            if not held:
+                return await direct(bytes(content), scope)
+            async with self._turn:
+                await let_others()
+                return await direct(bytes(content), scope)
         finally:
             if held:
                 self._large.release()

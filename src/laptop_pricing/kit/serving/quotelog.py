@@ -21,6 +21,7 @@ from ..errors import UserError
 
 ENDING = ".sqlite"
 ROWS_PER_FILE, MOST_BYTES = 5_000, 2_000_000_000  # then the oldest file is removed
+AT_ONCE = 50  # lines of a transaction, which takes about a millisecond
 RETRY_S = 5
 _QUERY = """
 SELECT quote_id, time, version, sha256, data_md5, CAST(asked AS BLOB), CAST(answer AS BLOB)
@@ -68,19 +69,21 @@ class QuoteLog:
         self._turning: Optional[asyncio.Task[None]] = None
 
     async def add(self, lines: Sequence[Logged]) -> bool:
-        """Whether the lines are in the log."""
+        """Whether the lines are in the log; between some of them others have their turn."""
         loop = asyncio.get_running_loop()
-        done = loop.create_future()
-        self._waiting.append((lines, done))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._write)
-        return await done
+        for i in range(0, len(lines), AT_ONCE):
+            done = loop.create_future()
+            self._waiting.append((lines[i : i + AT_ONCE], done))
+            if len(self._waiting) == 1:
+                loop.call_soon(self._write)
+            if not await done:
+                self.lost += len(lines) - i
+                return False
+        return True
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        lines = [line for some, _ in waiting for line in some]
-        good = self._append(lines)
-        self.lost += 0 if good else len(lines)
+        good = self._append([line for some, _ in waiting for line in some])
         for _, done in waiting:
             if not done.done():  # its client may have gone
                 done.set_result(good)

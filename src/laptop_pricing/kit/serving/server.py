@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, partial
@@ -22,7 +23,7 @@ from .api import create_app
 from .log import log_lines
 from .served import CURRENT, Source
 
-IDLE_S, END_S, REFRESH_S = 5, 6, 2
+IDLE_S, END_S, MOST_END_S, REFRESH_S = 5, 6, 9, 2
 MOST_CONNECTIONS, OTHER_FILES, AT_ONCE = 4096, 100, 16  # at once: those that are accepted
 CAN_FORK = hasattr(os, "fork")
 AddRoutes = Optional[Callable[[FastAPI], None]]
@@ -100,7 +101,8 @@ def run_server(app: FastAPI, listening: socket.socket, quotes: Optional[Path] = 
     if hasattr(signal, "SIGHUP"):  # the terminal was closed
         signal.signal(signal.SIGHUP, server.handle_exit)
     app.state.is_ready = lambda: not server.server_state.closing
-    gc.freeze()  # what is here stays: the garbage collector need not look at it
+    gc.collect()
+    gc.freeze()  # what is there now: to look through it again stops all for 40 ms
     server.run(sockets=[listening])
 
 
@@ -138,10 +140,12 @@ def supervise(work: Callable[[], None], workers: int, listening: socket.socket) 
                 log.error("A worker ended with exit code %s; another starts", process.exitcode)
                 processes[i] = start()
     listening.close()  # theirs are the last ones
+    end = time.monotonic() + MOST_END_S
+    while (alive := [one for one in processes if one.is_alive()]) and time.monotonic() < end:
+        for process in alive:  # again and again: one that is just starting does not hear it
+            process.terminate()
+        time.sleep(0.1)
     for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(2 * END_S)
         process.kill()
 
 
