@@ -32,8 +32,8 @@ from laptop_pricing.kit.modeling.bundle import load_bundle
 from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.modeling.train import read_processed, train
 from laptop_pricing.kit.project import Project
-from laptop_pricing.kit.serving.port import open_port
 from laptop_pricing.kit.serving.api import create_app
+from laptop_pricing.kit.serving.port import open_port
 from laptop_pricing.kit.serving.quotelog import QuoteLog, log_files, read_log
 from laptop_pricing.kit.serving.replay import replay_quotes
 from laptop_pricing.kit.serving.served import Source

@@ -56,7 +56,7 @@ def compare_outcomes(
 ) -> Outcomes:
     """Hold outcomes against what was said, as :func:`monitor.read_quotes` gives it.
 
-    The bound of the misses holds at all times together (A. Podkopaev and A. Ramdas, "Tracking the
+    The bound of the misses holds at every moment (A. Podkopaev and A. Ramdas, "Tracking the
     risk of a deployed model and detecting harmful distribution shifts", ICLR 2022).
     """
     from mapie.exchangeability_testing import RiskMonitoring
