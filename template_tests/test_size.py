@@ -6,7 +6,7 @@ library have? Raise it only with an answer. The aim for all but `adopt` and what
 and straight lines cost some 450 in the rest of the kit; classes cost 1,450, where 600 were planned;
 tables of any size and Dask 1,340, where 400 were planned; a service that can be left alone and its
 log of quotes 1,180; monitor and export
-590; `ingest --append` 105; cheaper quotes and their log 115; the form as HTML 60.
+590; `ingest --append` 105; cheaper quotes and their log 115; the form as HTML 60; `demo` 90.
 """
 
 import ast
@@ -16,7 +16,7 @@ import laptop_pricing
 
 FOLDER = Path(laptop_pricing.__file__).parent
 KIT = FOLDER / "kit"
-MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 12_025, 450, 60
+MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 12_135, 450, 60
 
 
 def sources():

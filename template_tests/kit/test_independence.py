@@ -24,7 +24,7 @@ LEVELS = (
     ("modeling",),
     ("tracking", "sharing", "adopt"),
     ("workflow", "serving"),
-    ("console", "cli"),
+    ("console", "demo", "cli"),
 )
 TRACKERS = {"mlflow", "dagshub"}
 FAST = {"serving.api", "serving.schemas", "serving.server", "modeling.quote", "modeling.bundle"}

@@ -36,6 +36,7 @@ from .problem import Failure, Problem
 from .project import BuildModel, Project, open_project
 
 Alias = Enum("Alias", {"stag": "stag", "prod": "prod"}, type=str)
+AliasName = Annotated[Optional[Alias], Argument(metavar="ALIAS", help="stag or prod.")]
 Append = Annotated[bool, Option("--append", help="Add the rows that data/raw does not have yet.")]
 Api = Annotated[str, Option(help="Address of the REST API.")]
 Base = Annotated[
@@ -89,7 +90,7 @@ Source = Annotated[str, Argument(help="https:// URL, s3://bucket/key, or a path.
 Table = Annotated[Path, Argument(metavar="FILE", help="CSV, TSV, Parquet, or a folder of them.")]
 TargetColumn = Annotated[str, Option("--target", metavar="COLUMN", help="What is predicted.")]
 Target = Annotated[Path, Argument(metavar="OUT", help="CSV to write.")]
-To = Annotated[Alias, Option(help="The alias to move.")]
+To = Annotated[Optional[Alias], Option(help="The same.")]
 Version = Annotated[Optional[int], Option(min=1, help="By default that of the previous alias.")]
 Workers = Annotated[int, Option(min=1, max=64, help="Processes that answer.")]
 
@@ -242,10 +243,10 @@ def adopt(
     classes: Classes = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Make the project yours: write problem.py, params.yaml and model.py for a table.
+    """Make the project yours: write its half for your table.
 
-    It decides what each column is, says why, and leaves out columns that leak the target. Edit the
-    files afterwards; adopt works once.
+    Writes problem.py, params.yaml and model.py. It decides what each column is, says why, and
+    leaves out columns that leak the target. Edit the files afterwards; adopt works once.
     """
     from .adopt.adopt import adopt, check_first, decide
 
@@ -323,9 +324,17 @@ def track(ctx: Context) -> None:
         typer.echo(f"Look at it: {line}")
 
 
+@app.command(epilog="demo")
+def demo(ctx: Context) -> None:
+    """Start the REST API, the web form and MLflow, until Ctrl+C."""
+    from .demo import demo
+
+    demo(ctx.obj.open(), say)
+
+
 @app.command(epilog="reproduce HEAD~1")
 def reproduce(ctx: Context, revision: Revision = "HEAD") -> None:
-    """Rerun a commit's pipeline and compare the results with its own.
+    """Rerun a commit's pipeline, and compare the results.
 
     In a temporary folder, with that commit's code and data. Exit code 1 if dvc.lock or
     metrics.json differ.
@@ -430,7 +439,7 @@ def dataset(ctx: Context) -> None:
 
 @app.command(epilog="register")
 def register(ctx: Context) -> None:
-    """Make the committed result a version of the registered model, with the alias devl.
+    """Register the committed result as a version: alias devl.
 
     Tracks it first if needed. The version names its run, commit, data and model; its description
     is the model card.
@@ -442,8 +451,14 @@ def register(ctx: Context) -> None:
     _print_holders(project)
 
 
-@app.command(epilog="promote --to stag")
-def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -> None:
+@app.command(epilog="promote stag")
+def promote(
+    ctx: Context,
+    alias: AliasName = None,
+    to: To = None,
+    version: Version = None,
+    force: Reason = "",
+) -> None:
     """Move the alias stag or prod to a version that passes the gate.
 
     The gate: the version meets the success criteria, no plain model is better, and its error on the
@@ -453,6 +468,10 @@ def promote(ctx: Context, to: To, version: Version = None, force: Reason = "") -
     from .modeling.task import task_of
     from .tracking.registry import promote
 
+    named = {given for given in (alias, to) if given}
+    if len(named) != 1:
+        raise UserError("promote", "expected one alias: stag or prod", "promote stag")
+    (to,) = named
     project = ctx.obj.open()
     found = promote(project, to.value, str(version or "") or None, force.strip())
     warn(found.objections)
@@ -484,10 +503,10 @@ def _print_holders(project: Project) -> None:
 
 @app.command(epilog="report --base stag -o report.md")
 def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "") -> None:
-    """Write a report for reviewers: data, params, and the model compared with the base's.
+    """Write a report that compares the change with its base.
 
-    Says whether to promote, and why not. The base's model comes from DVC's cache or remote; with
-    --base prod it is the one that the registry's alias prod means.
+    Data, params and model, for reviewers. Says whether to promote, and why not. The base's model
+    comes from DVC's cache or remote; with --base prod it is the version in production.
     """
     from .sharing.report import report
 
@@ -613,7 +632,7 @@ def serve(
 
 @app.command(epilog="replay 18a4c2")
 def replay(ctx: Context, quote_id: QuoteId = "", quotes: Log = "") -> None:
-    """Give logged quotes again, from the models that gave them: all, or one.
+    """Give logged quotes again, from the models that gave them.
 
     Says whether the answers are the same to the last byte; exit code 1 if not.
     """
@@ -653,7 +672,7 @@ def monitor(
 
 @app.command(epilog="export s3://acme-data/quotes")
 def export(ctx: Context, target: ExportTarget, quotes: Quotes = None) -> None:
-    """Write the log of quotes as Parquet files to a folder, or to S3.
+    """Write the log of quotes as Parquet to a folder, or to S3.
 
     What was exported before is replaced. monitor and replay read it: --quotes.
     """
