@@ -61,7 +61,7 @@ FRESH = "test_baked.py::test_freshly_installed_by_the_commands_that_it_names"
 
 # Packages whose modules have another name.
 OTHER_NAMES = {"graphql": "graphql-core", "ruamel": "ruamel-yaml", "PIL": "pillow"}
-OTHER_NAMES |= {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+OTHER_NAMES |= {"pydantic_core": "pydantic-core", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 # Every line that a workflow runs, and the test that runs it.
 RUN = {

@@ -21,7 +21,7 @@ GOOD = json.loads(
     ).model_dump_json(exclude_none=True)
 )
 OPTIONAL = {"median_target", "R2", "MAPE"}  # which of them there are is the problem's choice
-UNNAMED = {"scale", "repeat_rows"}  # which have a value that serves all
+UNNAMED = {"monitor", "scale", "repeat_rows"}  # which have a value that serves all
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_order_of_rows_and_columns_does_not_matter(problem, given, fitted):
         outputs(model, rows, problem.classes)
         for model, rows in ((fitted(problem), X), (other, X), (fitted(problem), X.iloc[mixed]))
     )
-    np.testing.assert_allclose(other, expected, rtol=1e-7)
+    np.testing.assert_allclose(other, expected, rtol=1e-6)  # to which chances are solved
     np.testing.assert_array_equal(same, expected[mixed])
 
 
@@ -220,7 +220,9 @@ def test_a_fall_would_be_seen(given):
 def test_an_unseen_size_lies_between_its_neighbours(fitted):
     cases, predict = random_cases(LAPTOPS, 50), fitted(LAPTOPS).predict
     low, middle, high = (predict(cases.assign(ram_gb=size)) for size in (8, 11, 16))
-    assert (low <= middle).all() and (middle <= high).all() and (low < middle).any()
+    equal = 1e-12  # but for the last bits, which depend on the processor
+    assert (low <= middle * (1 + equal)).all() and (middle <= high * (1 + equal)).all()
+    assert (low < middle * (1 - equal)).any()
     largest, beyond = (predict(cases.assign(ram_gb=size)) for size in (32, 128))
     np.testing.assert_array_equal(largest, beyond)
 

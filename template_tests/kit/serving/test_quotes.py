@@ -332,4 +332,6 @@ def test_the_portuguese_words_are_those_of_the_problem():
     assert needed <= LAPTOPS.words.keys()
     values = {value for column in LAPTOPS.features for value in column.allowed}
     units = {column.unit for column in (*LAPTOPS.features, LAPTOPS.target)}
+    units |= {f"{unit}s" for unit in units}
+    values |= {word for column in LAPTOPS.features for word, _ in column.words}
     assert LAPTOPS.words.keys() <= needed | values | units

@@ -394,9 +394,10 @@ def test_a_server_that_is_down_or_has_no_registry_is_one_line(team, monkeypatch,
 
 
 @pytest.fixture
-def warned(caplog):
-    """``caplog`` of the server's warnings, whoever has set up its logger."""
+def warned(caplog, monkeypatch):
+    """``caplog`` of the server's warnings, whoever has set up its logger, or switched it off."""
     logger = logging.getLogger("uvicorn.error")
+    monkeypatch.setattr(logger, "disabled", False)  # MLflow does, when it makes a database
     logger.addHandler(caplog.handler)
     yield caplog
     logger.removeHandler(caplog.handler)
