@@ -1,7 +1,6 @@
 """All that people see of a project, at once: the REST API, the web form and MLflow's pages."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from .files import short
 from .modeling.bundle import read_metadata
 from .process import last_line
 from .project import Project
+from .serving.port import free_port
 
 START_S = 120
 
@@ -52,14 +52,6 @@ def demo(project: Project, say: Callable[[str], None]) -> None:
             while True:
                 _check(running)
                 time.sleep(0.5)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

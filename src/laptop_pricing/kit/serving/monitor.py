@@ -22,7 +22,7 @@ from ..params import MonitorParams
 from ..problem import Problem
 from ..project import Project
 from .export import stored_quotes
-from .outcomes import ID, Outcomes, broken_promises, compare_outcomes, read_outcomes
+from .outcomes import ID, Outcomes, compare_outcomes, missed_targets, read_outcomes
 from .quotelog import text_of
 
 _DAMAGED = (AttributeError, LookupError, TypeError, ValueError)
@@ -63,7 +63,8 @@ def monitor(
     The log lies in a folder, or was exported to `place`. `outcomes` is a CSV or Parquet file with
     the columns ``quote_id`` and the target's.
     """
-    bundle, params = load_bundle(project.models, project.problem), project.params.monitor
+    bundle = load_bundle(project.models, project.problem, project.trusted)
+    params = project.params.monitor
     if "reference" not in bundle.metadata:
         raise UserError(project.models, "has no reference: made before", "run dvc repro -f")
     quotes, notes = read_quotes(project.problem, place, since)
@@ -78,7 +79,7 @@ def monitor(
     if outcomes:
         actual = read_outcomes(project.problem, outcomes)
         found = compare_outcomes(project.problem, quotes, actual, params)
-        alarms += broken_promises(project, found)
+        alarms += missed_targets(project, found)
         notes += [f"{found.others} outcomes are of other quotes"] if found.others else []
     monitored = Monitored(quotes, lines, found, notes, alarms)
     write_text(output, _page(project, bundle, monitored))
@@ -119,9 +120,9 @@ def find_drift(
     """
     own = quotes["sha256"] == bundle.sha256
     table = drift.quantities(problem, quotes, quotes[drift.PREDICTION], quotes[drift.WARNINGS])
-    reference = bundle.metadata["reference"]
-    of_model = {name: bins for name, bins in reference.items() if name == drift.PREDICTION}
-    lines = drift.compare({**reference, drift.PREDICTION: None}, table)
+    reference = dict(bundle.metadata["reference"])
+    of_model = {drift.PREDICTION: reference.pop(drift.PREDICTION)}
+    lines = drift.compare(reference, table)
     if own.sum() >= params.least_quotes:
         lines = pd.concat([lines, drift.compare(of_model, table[own])])
     certain = lines["p"] < params.false_alarms / len(lines)

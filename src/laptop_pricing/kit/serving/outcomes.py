@@ -1,4 +1,4 @@
-"""What became of quotes: do the intervals still hold, and are the errors as small as promised?"""
+"""What became of quotes: do the intervals still hold, and are the errors within their target?"""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,14 +99,14 @@ def _judge(problem: Problem, said: Any, actual: Any) -> tuple[bool, float]:
     return names[actual] in said["set"], float(task.errors([place], chances)[0])
 
 
-def broken_promises(project: Project, found: Outcomes) -> list[str]:
+def missed_targets(project: Project, found: Outcomes) -> list[str]:
     """What the outcomes say against the model for certain, in words."""
     task, params, texts = task_of(project.problem), project.params, []
     if len(found.misses_low) and found.misses_low[-1] > params.monitor.most_misses:
         held = f"the {COVERAGE:.0%} intervals or sets held {found.coverage:.1%}"
         texts.append(f"{held} of {len(found.lines)} outcomes")
-    promised = getattr(params.criteria, task.error_name)
-    if promised and found.error_low > promised:
+    target = getattr(params.criteria, task.error_name)
+    if target and found.error_low > target:
         told = f"{task.error_name} of the outcomes {task.tell_error(found.error)}"
-        texts.append(f"{told}; promised {task.tell_error(promised)}")
+        texts.append(f"{told}; target {task.tell_error(target)}")
     return texts

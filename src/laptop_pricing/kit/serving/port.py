@@ -1,4 +1,4 @@
-"""The port of a server."""
+"""The port of a server, and a free one."""
 
 import os
 import socket
@@ -21,3 +21,10 @@ def open_port(host: str, port: int) -> socket.socket:
         why = error.strerror or str(error)
         raise UserError(f"{host}:{port}", why, "name another --port or --host") from None
     return listening
+
+
+def free_port() -> int:
+    """A port of this machine at which nothing listens."""
+    with open_port("127.0.0.1", 0) as probe:
+        port: int = probe.getsockname()[1]
+        return port
