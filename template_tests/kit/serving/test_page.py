@@ -40,7 +40,7 @@ def address_of(trained):
             bundle = load_bundle(trained(problem).models, problem)
             app = api.create_app(problem, Served.of(problem, bundle, "m"), [KEY])
             listening = port.open_port("127.0.0.1", 0)
-            one = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+            one = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
             thread = threading.Thread(target=one.run, kwargs={"sockets": [listening]})
             thread.start()
             running.append((one, thread))

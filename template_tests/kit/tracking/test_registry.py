@@ -399,7 +399,8 @@ def warned(caplog, monkeypatch):
     logger = logging.getLogger("uvicorn.error")
     monkeypatch.setattr(logger, "disabled", False)  # MLflow does, when it makes a database
     logger.addHandler(caplog.handler)
-    yield caplog
+    with caplog.at_level(logging.INFO, logger.name):
+        yield caplog
     logger.removeHandler(caplog.handler)
 
 
