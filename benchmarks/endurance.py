@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from laptop_pricing.kit.serving.quotelog import read_log, text_of
+from laptop_pricing.kit.serving.quotelog import read_log
 from laptop_pricing.problem import PROBLEM
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -180,7 +180,7 @@ def signalled(models, workers, times, number):
             stop.set()
             for client in clients:
                 client.join()
-            known = {b'"%s"' % text_of(line.quote_id).encode() for line in read_log(folder)}
+            known = {b'"%s"' % line.quote_id.encode() for line in read_log(folder)}
         ids = [one for client in clients for one in client.ids]
         answers, nulls = answers + len(ids), nulls + ids.count(b"null")
         missing += len({*ids} - known - {b"null"})

@@ -576,7 +576,7 @@ def test_versions_follow_the_branches(team, tmp_path):
 
 
 QUOTES = """
-import asyncio, sys, time
+import sys, time
 from pathlib import Path
 from types import SimpleNamespace
 from pydantic_core import to_json
@@ -590,7 +590,7 @@ case, wanted = PROBLEM.read_row(PROBLEM.example)[0], SimpleNamespace(margin=None
 asked, told = to_json({"case": case}), model.answer(PROBLEM, case, wanted)
 facts = (None, model.model.sha256, model.model.data_md5)
 lines = [Logged(new_id(), time.time(), *facts, asked, told) for _ in range(int(sys.argv[2]))]
-assert asyncio.run(QuoteLog(Path("quotes")).add(lines))
+assert QuoteLog(Path("quotes")).add(lines)
 export_quotes(Path("quotes"), sys.argv[1])
 """
 

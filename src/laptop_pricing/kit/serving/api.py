@@ -153,7 +153,7 @@ def create_app(problem: Problem, served: Served, keys: Sequence[str] = ()) -> Fa
             told = to_json(asked) if log else b""
             lines.append(Logged(new_id(), time.time(), *facts, told, content))
             await turns.pause()
-        known = log is not None and await log.add(lines)
+        known = log is not None and log.add(lines)
         return [with_id(line) if known else line.answer for line in lines]
 
     @app.post("/v1/quote", summary=f"Predict one {problem.item}")

@@ -13,7 +13,7 @@ from ..errors import StepFailed, UserError
 from .quotelog import Logged, log_files, read_file, read_log
 
 _SCHEMA = pa.schema(
-    {"quote_id": pa.int64(), "time": pa.float64()}
+    {"quote_id": pa.string(), "time": pa.float64()}
     | dict.fromkeys(("version", "sha256", "data_md5"), pa.string())
     | dict.fromkeys(("asked", "answer"), pa.binary())
 )
@@ -22,15 +22,15 @@ _SCHEMA = pa.schema(
 def export_quotes(folder: Path, target: str) -> int:
     """Write each file of a log as Parquet to a folder or ``s3://bucket/prefix``; gives the quotes.
 
-    A file that was written before is replaced, and what has left the log since stays there. S3 is
-    asked as the AWS tools are set up.
+    A file that was written before is replaced, and what has left the log since stays there.
+    Damaged lines are left out. S3 is asked as the AWS tools are set up.
     """
     quotes = 0
     with _named(target):
         files, root = fsspec.url_to_fs(target, skip_instance_cache=True)
         files.makedirs(root, exist_ok=True)
         for path in log_files(folder):
-            lines = [line._asdict() for line in read_file(path)]
+            lines = [line._asdict() for line in read_file(path) if line.answer]
             quotes += len(lines)
             with files.transaction, files.open(f"{root}/{path.stem}.parquet", "wb") as file:
                 pyarrow.parquet.write_table(pa.Table.from_pylist(lines, _SCHEMA), file)
@@ -54,7 +54,7 @@ def stored_quotes(
         with _named(path), files.open(path) as file:
             table = pyarrow.parquet.ParquetFile(file).read(_SCHEMA.names)
         for line in map(Logged._make, zip(*(column.to_pylist() for column in table.columns))):
-            if line.time >= since and quote_id in ("", f"{line.quote_id:016x}"):
+            if line.time >= since and quote_id in ("", line.quote_id):
                 yield line
 
 

@@ -23,7 +23,6 @@ from ..problem import Problem
 from ..project import Project
 from .export import stored_quotes
 from .outcomes import ID, Outcomes, compare_outcomes, missed_targets, read_outcomes
-from .quotelog import text_of
 
 _DAMAGED = (AttributeError, LookupError, TypeError, ValueError)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -101,7 +100,7 @@ def read_quotes(
             fields = {name: case.get(name) for name in problem.names}
             told = {drift.PREDICTION: answer["prediction"], drift.WARNINGS: any(answer["warnings"])}
             told |= {"time": logged.time, "sha256": logged.sha256, "answer": answer}
-            lines.append({ID: text_of(logged.quote_id)} | fields | told)
+            lines.append({ID: logged.quote_id} | fields | told)
         except _DAMAGED:
             damaged += 1
     others = (drift.PREDICTION, drift.WARNINGS, "time", "sha256", "answer")

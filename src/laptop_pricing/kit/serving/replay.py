@@ -11,7 +11,7 @@ from ..errors import ProjectError, UserError
 from ..modeling.bundle import load_bundle
 from ..project import Project
 from .export import stored_quotes
-from .quotelog import Logged, text_of
+from .quotelog import Logged
 from .served import Served
 
 _BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -34,11 +34,14 @@ def replay_quotes(project: Project, place: Union[str, Path], quote_id: str = "")
     models: dict[str, Union[Served, ProjectError]] = {}
     count, differences = 0, []
     for line in stored_quotes(place, quote_id):
+        count += 1
+        if not line.answer:
+            differences.append(f"{line.quote_id}: damaged in the log")
+            continue
         if line.sha256 not in models:
             models[line.sha256] = _model(project, line)
-        count += 1
         if differs := _difference(project, models[line.sha256], line):
-            differences.append(f"{text_of(line.quote_id)}: {differs}")
+            differences.append(f"{line.quote_id}: {differs}")
     if quote_id and not count:
         raise UserError(quote_id, "no such quote in the log")
     known = {sha: m.origin for sha, m in models.items() if isinstance(m, Served)}
