@@ -112,15 +112,16 @@ def test_since_other_models_and_damaged_lines(trained, tmp_path):
     path.write_bytes(path.read_bytes().replace(b'"sha256":"', b'"sha256":"0'))
     log_quotes(project, folder)
     path = log_files(folder)[1]
-    path.write_bytes(path.read_bytes()[:-2] + b"\n")
+    content = path.read_bytes()[:-2] + b"\n"
+    path.write_bytes(content.replace(b'"interval"', b'"lost"', 1))
     output = tmp_path / "m.html"
     recent = monitor(project, folder, parse_since("2d"), output)
-    assert len(recent.quotes) == QUOTES - 1
-    assert recent.notes == ["1 damaged lines in the log"]
+    assert len(recent.quotes) == QUOTES - 2
+    assert recent.notes == ["2 damaged lines in the log"]
     whole = monitor(project, folder, parse_since("1w"), output)
-    assert len(whole.quotes) == 2 * QUOTES - 1
+    assert len(whole.quotes) == 2 * QUOTES - 2
     predicted = whole.drift.set_index("quantity").loc["prediction", "now"]
-    assert sum(predicted) == QUOTES - 1  # of this model alone
+    assert sum(predicted) == QUOTES - 2  # of this model alone
     few = monitor(project, folder, time.time() + 1, output)
     assert few.notes[1:] == ["0 quotes; 100 or more say whether there is drift"]
     assert "No quotes" in output.read_text("utf-8")

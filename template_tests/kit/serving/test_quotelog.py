@@ -82,7 +82,9 @@ def test_what_was_written_is_read_again_whatever_it_holds(tmp_path):
     log, lines = QuoteLog(tmp_path), []
     for name in ("answer", 'a "},"answer":{', "\n", "ü", "\u2028", "}"):
         case = to_json({"case": {name: name, "x": None}, "margin": None})
-        said = to_json({"quote_id": None, "prediction": 1e-9, "factors": {name: 1}, "of": {}})
+        said = to_json(
+            {"quote_id": None, "prediction": 1e-9, "factors": {name: 1}, "of": {}, "answer": {}}
+        )
         lines.append(Logged(new_id(), 1764203391.25, "7", "5" * 64, "d" * 32, case, said))
     lines.append(lines[0]._replace(quote_id=new_id(), version=None))
     assert log.add(lines[:2]) and log.add(lines[2:])

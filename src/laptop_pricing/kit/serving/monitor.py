@@ -23,6 +23,7 @@ from ..problem import Problem
 from ..project import Project
 from .export import stored_quotes
 from .outcomes import ID, Outcomes, compare_outcomes, missed_targets, read_outcomes
+from .schemas import answer_kind
 
 _DAMAGED = (AttributeError, LookupError, TypeError, ValueError)
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -91,14 +92,15 @@ def read_quotes(
     """The quotes of a log since a time, oldest first; and what could not be read, in words.
 
     The columns are the features, ``prediction``, ``warnings`` (whether there was one), ``time``,
-    ``sha256`` of the model, and ``answer`` as it was sent.
+    ``sha256`` of the model, and the ``answer``.
     """
-    lines, damaged = [], 0
+    lines, damaged, kind = [], 0, answer_kind(problem)
     for logged in stored_quotes(place, since=since):
         try:
-            answer, case = json.loads(logged.answer), json.loads(logged.asked)["case"]
+            answer = kind.model_validate_json(logged.answer)
+            case = json.loads(logged.asked)["case"]
             fields = {name: case.get(name) for name in problem.names}
-            told = {drift.PREDICTION: answer["prediction"], drift.WARNINGS: any(answer["warnings"])}
+            told = {drift.PREDICTION: answer.prediction, drift.WARNINGS: any(answer.warnings)}
             told |= {"time": logged.time, "sha256": logged.sha256, "answer": answer}
             lines.append({ID: logged.quote_id} | fields | told)
         except _DAMAGED:

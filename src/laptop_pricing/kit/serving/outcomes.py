@@ -91,12 +91,12 @@ def _judge(problem: Problem, said: Any, actual: Any) -> tuple[bool, float]:
     """Whether the interval or set of an answer holds the actual value, and the error."""
     task = task_of(problem)
     if not problem.classes:
-        inside = said["interval"]["low"] <= actual <= said["interval"]["high"]
-        return inside, float(task.errors(float(actual), said["prediction"]))
+        inside = said.interval.low <= actual <= said.interval.high
+        return inside, float(task.errors(float(actual), said.prediction))
     names = {problem.target.read(name): name for name in problem.classes}
     place = problem.classes.index(names[actual])
-    chances = np.array([[said["chances"][name] for name in problem.classes]])
-    return names[actual] in said["set"], float(task.errors([place], chances)[0])
+    chances = np.array([[said.chances[name] for name in problem.classes]])
+    return names[actual] in said.set, float(task.errors([place], chances)[0])
 
 
 def missed_targets(project: Project, found: Outcomes) -> list[str]:
