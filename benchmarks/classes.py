@@ -9,7 +9,8 @@ much as a false alarm. Takes about two minutes per table::
     pip install --no-deps ISLP palmerpenguins
     python benchmarks/classes.py
 
-prints the tables of docs/classes.md. Names of tables may follow: then only these are run.
+prints the tables, of which docs/other-tables.md shows a part. Names of tables may follow: then only
+these are run.
 """
 
 import json

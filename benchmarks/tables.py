@@ -8,7 +8,8 @@ folds. Takes some minutes per table::
     pip install --no-deps ISLP plotnine palmerpenguins
     python benchmarks/tables.py
 
-prints the table of docs/other-tables.md. Names of tables may follow: then only these are run.
+prints the table, of which docs/other-tables.md shows a part. Names of tables may follow: then only
+these are run.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What goes wrong between a member and the storage is noticed, and costs nothing that was there.
 
-docs/faults.md has a row for each test.
+docs/troubleshooting.md says what to do.
 """
 
 import contextlib

@@ -90,7 +90,7 @@ def test_what_the_page_shows_is_what_is_printed(said):
     shown = [
         (typed, text) for (_, typed), (kind, text) in zip(blocks, blocks[1:]) if kind == "text"
     ]
-    assert len(shown) >= 10
+    assert len(shown) >= 9
     rest = iter(said)
     for typed, text in shown:
         lines = typed.splitlines()
@@ -171,14 +171,11 @@ def test_one_version_has_all_three_names(said):
     ]
 
 
-def test_the_quotes_have_price_interval_reasons_and_offers(said):
-    plain, larger = outputs(said, "laptop-pricing quote")
-    for quote in (plain, larger):
-        assert re.search(r"90 % of such laptops: [\d,]+ to [\d,]+", quote)
-        assert re.search(r"^  processor_name [\w ]+ x \d\.\d{2}", quote, re.MULTILINE)
-        assert "lose money" in quote
-    assert price(larger) >= price(plain) > 500
-    assert len(plain.splitlines()) > len(larger.splitlines())
+def test_the_quote_has_price_interval_reasons_and_offers(said):
+    (quote,) = outputs(said, "laptop-pricing quote")
+    assert re.search(r"90 % of such laptops: [\d,]+ to [\d,]+", quote)
+    assert re.search(r"^  processor_name [\w ]+ x \d\.\d{2}", quote, re.MULTILINE)
+    assert "lose money" in quote and price(quote) > 500
 
 
 def test_the_list_is_priced(said):
