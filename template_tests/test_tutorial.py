@@ -164,10 +164,8 @@ def test_a_change_trains_alone_and_both_tries_are_worse(said):
 def test_one_version_has_all_three_names(said):
     assert "version 1" in outputs(said, "laptop-pricing register")[0]
     table = outputs(said, "laptop-pricing promote --to prod")[0]
-    assert re.findall(r"^\| (\w+) \| (\d+) \|", table, re.MULTILINE) == [
-        ("devl", "1"),
-        ("stag", "1"),
-        ("prod", "1"),
+    assert re.findall(r"^\| (\d+) +\| ([\w, ]+) \|", table, re.MULTILINE) == [
+        ("1", "devl, stag, prod")
     ]
 
 

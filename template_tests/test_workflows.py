@@ -568,11 +568,8 @@ def test_versions_follow_the_branches(team, tmp_path):
             passes(clone, VERSIONS, variables)
     rows = Path(variables["GITHUB_STEP_SUMMARY"]).read_text("utf-8").splitlines()
     head = ok(team.ana, "git", "rev-parse", "HEAD")[:7]
-    assert rows[0] == "| alias | version | MAPE | commit | data |"
-    assert [row.split(" | ")[:2] for row in rows[2:]] == [
-        [f"| {alias}", "1"] for alias in ("devl", "stag", "prod")
-    ]
-    assert all(f" {head} |" in row for row in rows[2:])
+    assert rows[0].split()[1:4:2] == ["version", "aliases"] and len(rows) == 3
+    assert rows[2].startswith("| 1       | devl, stag, prod | ") and f" {head} |" in rows[2]
 
 
 QUOTES = """

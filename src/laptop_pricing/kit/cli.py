@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -113,7 +114,6 @@ class Team:
 
 _STYLE: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="From a raw table to a served model.",
@@ -448,7 +448,7 @@ def register(ctx: Context) -> None:
 
     project = ctx.obj.open()
     typer.echo(f"version {register_result(project)} of {project.name}: alias devl")
-    _print_holders(project)
+    _print_versions(project, aliased=True)
 
 
 @app.command(epilog="promote stag")
@@ -482,23 +482,35 @@ def promote(
     said = " has had it before: back without the gate" if found.back else ""
     said = said if found.new else " has it already"
     typer.echo(f"{to.value}: version {found.version}{said}")
-    _print_holders(project)
+    _print_versions(project, aliased=True)
 
 
 @app.command(epilog="versions")
 def versions(ctx: Context) -> None:
-    """Print the version of each alias as a Markdown table."""
-    _print_holders(ctx.obj.open())
+    """Print all versions as a table, the newest first.
+
+    Those that an alias means are bold at a terminal. The table is Markdown.
+    """
+    _print_versions(ctx.obj.open())
 
 
-def _print_holders(project: Project) -> None:
+def _print_versions(project: Project, aliased: bool = False) -> None:
+    """Print the versions, or those with an alias, as a table that people can read, too."""
     from .modeling.task import task_of
-    from .tracking.registry import holders
+    from .tracking.registry import list_versions
 
-    name = task_of(project.problem).error_name
-    typer.echo(f"| alias | version | {name} | commit | data |\n|---|---|---|---|---|")
-    for alias, version, error, commit, md5 in holders(project).itertuples(index=False):
-        typer.echo(f"| {alias} | {version} | {error} | {commit[:7]} | {md5[:7]} |")
+    error = task_of(project.problem).error_name
+    rows: list[tuple[str, ...]]
+    rows = [("version", "aliases", "registered", error, "commit", "data")]
+    for version, aliases, time, *facts in list_versions(project).itertuples(index=False):
+        if aliases or not aliased:
+            when = f"{datetime.fromtimestamp(time / 1000):%Y-%m-%d %H:%M}"
+            rows.append((version, ", ".join(aliases), when, *(fact[:7] for fact in facts)))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    rows.insert(1, tuple("-" * width for width in widths))
+    for i, row in enumerate(rows):
+        cells = " | ".join(f"{cell:<{width}}" for cell, width in zip(row, widths))
+        typer.secho(f"| {cells} |", bold=i > 1 and bool(row[1]))
 
 
 @app.command(epilog="report --base stag -o report.md")
@@ -519,8 +531,9 @@ def report(ctx: Context, output: Out, base: Base = None, plot_url: PlotUrl = "")
 def predict(ctx: Context, source: In, output: Out, scheduler: Scheduler = None) -> None:
     """Predict the rows of a file.
 
-    OUT has the columns of IN, the prediction and its 90 % interval, or for classes the
-    probabilities and the 90 % set.
+    OUT has the rows and columns of IN, the prediction and its 90 % interval, or for classes the
+    probabilities and the 90 % set. A bad row has no prediction: the column error says why, and the
+    exit code is 2. Row 1 is the first below the header.
     """
     from .modeling.predict import predict_file
     from .modeling.task import task_of
@@ -530,8 +543,13 @@ def predict(ctx: Context, source: In, output: Out, scheduler: Scheduler = None) 
     with open_workers(scheduler) as workers:
         predictions, warnings = predict_file(project, source, path, workers)
     warn(warnings)
-    told = task_of(problem).tell_all(predictions)
-    typer.echo(f"{output}: {predictions.attrs['rows']} {problem.items}, {told}")
+    rows, refused = predictions.attrs["rows"], predictions.attrs["refused"]
+    told = f", {task_of(problem).tell_all(predictions)}" if rows else ""
+    if not refused:
+        return typer.echo(f"{output}: {rows} {problem.items}{told}")
+    counts = f"{rows} of {rows + refused} rows predicted, {refused} refused"
+    typer.echo(f"{output}: {counts}{told}")
+    raise UserError(source, counts, f"the column error of {output} says why")
 
 
 @app.command(epilog="sample sample.csv --rows 1000")

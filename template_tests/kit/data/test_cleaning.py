@@ -62,7 +62,7 @@ def test_the_table_is_typed_grouped_and_the_same_bytes_elsewhere(new_project, pr
 def test_every_bad_cell_is_set_aside_as_found_with_its_reason(new_project, problem):
     bad = [(row, c.raw_name, f'a "b",\r\n {row} ') for row, c in enumerate(problem.columns)]
     summary, table, rejected = clean(new_project(problem, **LAX), *bad)
-    lines = [[str(row), c.name, bad[row][2], c.rule] for row, c in enumerate(problem.columns)]
+    lines = [[str(row + 1), c.name, bad[row][2], c.rule] for row, c in enumerate(problem.columns)]
     assert rejected == lines and summary["rejected"] == len(bad)
     assert table.index.min() == len(bad), "rows keep their position in the raw file"
 
@@ -70,8 +70,8 @@ def test_every_bad_cell_is_set_aside_as_found_with_its_reason(new_project, probl
 BASEMENT = [(1, "Floor No.", "Basement"), (1, "balcony", "Yes")]
 RENT = MADE.target.rule
 BAD_ROWS = (
-    (BASEMENT, ["1", "", "", "a basement has no balcony"]),
-    ([*BASEMENT, (1, "Monthly rent", "0")], ["1", "rent", "0", RENT]),
+    (BASEMENT, ["2", "", "", "a basement has no balcony"]),
+    ([*BASEMENT, (1, "Monthly rent", "0")], ["2", "rent", "0", RENT]),
 )
 
 
@@ -84,7 +84,7 @@ def test_a_bad_row_is_listed_once(new_project, changes, line):
 def test_a_header_in_the_middle_is_said_to_be_it(new_project):
     again = "the header stands once; this row is the header again"
     rejected = clean(new_project(MADE), *((1, name, name) for name in RAW_NAMES.values()))[2]
-    assert rejected == [["1", "", "", again]]
+    assert rejected == [["2", "", "", again]]
     text = pd.DataFrame([MADE.example, {name: name for name in MADE.names}])
     text = text.assign(balcony="", heating="")  # by clean names, without those that have a default
     assert validate(text, MADE.features)[1].values.tolist() == [[1, "", "", again]]
@@ -109,7 +109,7 @@ def test_what_is_blank_is_unknown_or_the_default_or_a_reason_to_set_the_row_asid
     project = new_project(GAINS, **LAX)
     summary, table, rejected = clean(project, *blank)
     needed = [row for row, column in enumerate(GAINS.features) if not column.optional]
-    assert [int(row) for row, *_ in rejected] == needed and summary["without_target"] == 1
+    assert [int(row) - 1 for row, *_ in rejected] == needed and summary["without_target"] == 1
     for row, column in enumerate(GAINS.features):
         assert row in needed or pd.isna(table.loc[row, column.name])
     raw = read_csv(project.raw)
@@ -132,7 +132,7 @@ def test_up_to_the_accepted_share_may_be_rejected(new_project, monkeypatch):
         clean(project, *bad)
     message = str(error.value)
     assert message.splitlines() == [message] and message.startswith("data/raw/flats.csv: 3 of 400 ")
-    assert "row 3: rooms: found '?'; expected a whole number of rooms from 1 to 12" in message
+    assert "row 4: rooms: found '?'; expected a whole number of rooms from 1 to 12" in message
     assert message.endswith("see data/processed/rejected.csv")
     assert "free" in (project.processed / "rejected.csv").read_text(encoding="utf-8")
 

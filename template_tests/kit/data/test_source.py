@@ -27,6 +27,7 @@ READ = {
     "percent": ("t.csv", "a,b\n5 %,x\n7%,y\n", {"a": ["5", "7"], "b": ["x", "y"]}, "marks"),
     "marks, nothing": ("t.csv", "a,b\n€5,\n-,y\n", {"a": ["5", "-"], "b": ["", "y"]}, "marks"),
     "marks and words": ("t.csv", "a,b\n$5,\nfree,y\n", {"a": ["$5", "free"], "b": ["", "y"]}, None),
+    "a large power": ("t.csv", "a,b\n1e2147483999,x\n", {"a": ["1e2147483999"], "b": ["x"]}, None),
     "row numbers": ("t.csv", ",a,b\n0,1,x\n1,-2.5,y\n", PLAIN, "counts the rows"),
 }
 # fmt: on

@@ -1,4 +1,4 @@
-"""A file is predicted block by block: the same as at once, all of it or nothing."""
+"""A file is predicted block by block: the same as at once, bad rows in their place."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from problems import LOANS, MADE, each
 from laptop_pricing.kit.data.source import read_csv
 from laptop_pricing.kit.errors import UserError
 from laptop_pricing.kit.modeling.predict import predict_file
+from laptop_pricing.kit.modeling.task import task_of
 from laptop_pricing.kit.params import ScaleParams
 
 
@@ -31,7 +32,7 @@ def test_blocks_are_predicted_as_the_whole(trained, problem, ending, tmp_path):
         expected, told = predict_file(project, source, whole)
         predictions, warnings = predict_file(scaled(project, block_rows=37), source, few)
         pd.testing.assert_frame_equal(predictions, expected)
-        assert warnings == told and predictions.attrs == {"rows": 400}
+        assert warnings == told and predictions.attrs == {"rows": 400, "refused": 0}
         if ending == ".csv":
             assert few.read_bytes() == whole.read_bytes() and b"'=1+1" in few.read_bytes()
         else:
@@ -47,19 +48,62 @@ def test_of_many_rows_a_sample_is_given_back(trained, tmp_path):
     expected, _ = predict_file(trained(MADE), project.raw, tmp_path / "all.csv")
     predictions, warnings = predict_file(project, project.raw, tmp_path / "out.csv")
     pd.testing.assert_frame_equal(predictions, expected[::4])
-    assert predictions.attrs == {"rows": 400} and all("of 400 rows)" in text for text in warnings)
+    assert predictions.attrs == {"rows": 400, "refused": 0} and all(
+        "of 400 rows)" in text for text in warnings
+    )
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "all.csv").read_bytes()
 
 
-def test_a_bad_cell_in_any_block_stops_all_and_is_named_by_its_row(trained, tmp_path):
-    project, rows = scaled(trained(MADE), block_rows=37), read_csv(trained(MADE).raw)
-    rows.loc[[250, 390], "view"] = "moon"
+@each(MADE, LOANS)
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_bad_rows_stay_in_their_place_and_say_why(trained, problem, ending, tmp_path):
+    project, rows = trained(problem), read_csv(trained(problem).raw).assign(error="old")
+    good, name = tmp_path / "good.csv", problem.features[0].raw_name
+    expected, _ = predict_file(project, project.raw, good)
+    bad = [*range(37, 74), 250, 398]  # a whole block of them, and the last but one
+    rows.loc[bad, name] = "=moon"
     rows.to_csv(tmp_path / "in.csv", index=False)
+    whole, few = tmp_path / f"whole{ending}", tmp_path / f"few{ending}"
+    predictions, told = predict_file(project, tmp_path / "in.csv", whole)
+    again = predict_file(scaled(project, block_rows=37), tmp_path / "in.csv", few)
+    pd.testing.assert_frame_equal(predictions, expected.drop(index=bad))
+    pd.testing.assert_frame_equal(again[0], predictions)
+    assert again[1] == told and again[0].attrs == {"rows": 361, "refused": 39}
+    said = [f"row {row + 1}: {problem.features[0].name}: found '=moon'; expected" for row in bad]
+    assert all(text.startswith(start) for text, start in zip(told[:20], said))
+    assert told[20] == "19 more rows were refused" and "row" not in told[21:]
+    if ending == ".csv":
+        assert whole.read_bytes() == few.read_bytes()
+        table, before = read_csv(whole), read_csv(good)
+    else:
+        assert pyarrow.parquet.read_table(few).equals(pyarrow.parquet.read_table(whole))
+        table, before = pd.read_parquet(whole), expected.round(task_of(problem).decimals)
+    assert [*table] == [*read_csv(good), "error"] and len(table) == 400
+    cells = [*expected]
+    pd.testing.assert_frame_equal(table[cells].drop(index=bad), before[cells].drop(index=bad))
+    assert table.loc[bad, cells].replace("", None).isna().all(axis=None)
+    assert table["error"].loc[bad].str.contains(": found '=moon'; expected").all()
+    assert not table["error"].drop(index=bad).any()
+
+
+def test_a_file_without_a_good_row_says_of_each_why(trained, tmp_path):
+    rows = read_csv(trained(MADE).raw)[:2].assign(rooms="?", view="moon")
+    rows.to_csv(tmp_path / "in.csv", index=False)
+    predictions, told = predict_file(trained(MADE), tmp_path / "in.csv", tmp_path / "out.csv")
+    assert len(predictions) == 0 and predictions.attrs == {"rows": 0, "refused": 2}
+    table = read_csv(tmp_path / "out.csv")
+    assert [f"row {row}: {text}" for row, text in zip((1, 2), table["error"])] == told
+    assert told[0].count("found") == 2 and (table["predicted_rent"] == "").all()
+
+
+def test_a_file_that_cannot_be_read_is_refused_as_a_whole(trained, tmp_path):
+    """Here by its last line, when other blocks are written already."""
+    text = trained(MADE).raw.read_text(encoding="utf-8")
+    (tmp_path / "in.csv").write_text(f"{text}x\n", encoding="utf-8")
     (tmp_path / "out.csv").write_text("old", encoding="utf-8")
-    with pytest.raises(UserError) as error:
-        predict_file(project, tmp_path / "in.csv", tmp_path / "out.csv")
-    place, said = f"{tmp_path / 'in.csv'}: row 250 (2 such cells in all): ", str(error.value)
-    assert said.startswith(f"{place}view: found 'moon'") and said.endswith("nothing was predicted")
+    with pytest.raises(UserError, match="in.csv: line 402: 1 cells"):
+        predict_file(
+            scaled(trained(MADE), block_rows=37), tmp_path / "in.csv", tmp_path / "out.csv"
+        )
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv"}
-    assert not any(project.interim.iterdir())

@@ -130,7 +130,7 @@ def test_since_other_models_and_damaged_lines(trained, tmp_path):
 BAD = {
     "no id": ("rent\n500\n", "expected quote_id and rent"),
     "no target": ("quote_id\n1\n", "expected quote_id and rent"),
-    "no number": ("quote_id,rent\n1,much\n", "row 0: rent: found 'much'"),
+    "no number": ("quote_id,rent\n1,much\n", "row 1: rent: found 'much'"),
     "no rows": ("quote_id,rent\n", "no rows"),
 }
 

@@ -293,6 +293,9 @@ def test_a_file_is_predicted_but_for_its_bad_rows(open_page, trained, problem, t
         assert table[name].dropna().tolist() == cells.tolist()
     first = next(iter(problem.example))
     assert "Linha 2. " in page.text and "no such value" in page.text
+    (tmp_path / "rows.csv").write_bytes(file)
+    _, told = predict_file(trained(problem), tmp_path / "rows.csv", tmp_path / "done.csv")
+    assert re.match("row 2: .*no such value", told[0])  # the same number
     assert "no such value" in table["error"][1] and table[first][1] == "no such value"
     again = open_page(problem, **{**page.sent(), "do": "many", "language": ENGLISH})
     assert "1 of 2 rows predicted" in again.text  # the file, too, outlives the language

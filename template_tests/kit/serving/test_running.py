@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,8 +110,11 @@ print(*sorted({HEAVY} & {{name.partition(".")[0] for name in sys.modules}}))
 
 def test_a_port_that_is_taken_is_the_users_mistake():
     with open_port("127.0.0.1", 0) as taken:
-        with pytest.raises(UserError, match="name another --port"):
+        with pytest.raises(UserError, match=r"--port \d+ is free$") as error:
             open_port(*taken.getsockname())
+    open_port("127.0.0.1", int(re.findall(r"\d+", str(error.value))[-1])).close()
+    with pytest.raises(UserError, match="name another --port or --host$"):
+        open_port("192.0.2.1", 0)  # of no machine
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ CHANGES = {
     "left out": lambda p: write(p.root / "requirements.txt", 'x==1 ; python_version < "3"\n'),
     "no lock": lambda p: (p.root / "requirements.txt").unlink(),
     "no branch": lambda p: call(p.root, "git", "branch", "-D", "stag"),
+    "no two": lambda p: call(p.root, "git", "branch", "-D", "stag", "main"),
     "no git": lambda p: shutil.rmtree(p.root / ".git"),
     "in env": lines(".env", f"MLFLOW_TRACKING_PASSWORD={KEY}\n", track=True, mode=0o600),
     "in config": lines(".dvc/config", f"    access_key_id = {KEY}\n", track=True),
@@ -108,7 +109,8 @@ TABLE = r"""
 other         ! packages   ! broken  ! numpy [\d.]+, locked ==1\.0 and 1 more ! pip install
 left out      ! packages   ! ok      ! as requirements.txt                    !
 no lock       ! packages   ! broken  ! no requirements.txt                    ! git checkout
-no branch     ! Git        ! warning ! on devl; no branch stag                ! git branch stag, git
+no branch     ! Git        ! warning ! on devl; no branch stag                ! git branch stag; git
+no two        ! Git        ! warning ! no branch stag, main ! stag; git branch main; .* stag main$
 no git        ! Git        ! broken  ! not a repository                       ! git init
 in env        ! secrets    ! broken  ! hook env-file fails                    ! then withdraw
 in config     ! secrets    ! broken  ! hook dvc-config fails                  ! then withdraw

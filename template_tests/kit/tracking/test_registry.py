@@ -23,6 +23,7 @@ from problems import MADE, make_params, make_project
 from servers import free_port, running
 from tracked import check, client_of, copy_of, in_git, named, replace_file, web_server
 
+from laptop_pricing.kit import cli
 from laptop_pricing.kit.data.split import is_held_out
 from laptop_pricing.kit.data.table import KEY
 from laptop_pricing.kit.errors import StepFailed, UserError
@@ -40,7 +41,7 @@ from laptop_pricing.kit.serving.server import follow
 from laptop_pricing.kit.sharing.report import report
 from laptop_pricing.kit.tracking.registry import (
     fetch_bundle,
-    holders,
+    list_versions,
     promote,
     register_result,
 )
@@ -184,9 +185,11 @@ def test_a_version_goes_from_alias_to_alias_and_is_what_prod_predicts_by(team, s
     assert not again.new and not again.back and again.objections == [] and team.state() == before
     md5 = checksum(team.good.raw, "md5")
     commit = check(team.good, "git", "rev-parse", "HEAD")
-    table = holders(team.good)
+    table = list_versions(team.good)
     assert table.pop("MAPE").str.fullmatch(r"0\.\d{4}").all()
-    facts = [[alias, version, commit, md5] for alias in ("devl", "stag", "prod")]
+    assert table.pop("time").between(1000 * (time.time() - 600), 1000 * time.time()).all()
+    other = [check(team.poor, "git", "rev-parse", "HEAD"), md5]
+    facts = [[version, ["devl", "stag", "prod"], commit, md5], ["1", [], *other]]
     assert table.to_numpy().tolist() == facts
     mlflow.set_tracking_uri(store)
     rows = read_processed(team.good)[0][list(MADE.names)]
@@ -198,6 +201,34 @@ def test_a_version_goes_from_alias_to_alias_and_is_what_prod_predicts_by(team, s
         assert (folder / path.name).read_bytes() == path.read_bytes()
     register_result(team.poor)  # MLflow's own note beside what it loads does no harm
     assert promote(team.good, "prod", version=version).version == version
+
+
+def test_versions_are_a_table_that_fits_a_terminal_and_is_markdown(team, capsys):
+    team.poor, second = team.poor, None
+    for project in (team.poor, team.good):
+        second = register_result(project)
+    promote(team.good, "stag")
+    promote(team.good, "prod")
+    promote(team.good, "stag", version="1", force="to see two lines")
+    told = {}
+    for aliased in (False, True):
+        cli._print_versions(team.good, aliased)
+        told[aliased] = capsys.readouterr().out.splitlines()
+    head, rule, *rows = told[False]
+    assert re.sub(" +", " ", head) == "| version | aliases | registered | MAPE | commit | data |"
+    assert re.fullmatch(r"\|( -+ \|){6}", rule)
+    assert {len(line) for line in told[False]} == {len(head)} and len(head) <= 80
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    assert [row[:2] for row in cells] == [[second, "devl, prod"], ["1", "stag"]]
+    commit = check(team.good, "git", "rev-parse", "HEAD")[:7]
+    assert cells[0][4:] == [commit, checksum(team.good.raw, "md5")[:7]]
+    when = time.mktime(time.strptime(cells[0][2], "%Y-%m-%d %H:%M"))
+    assert time.time() - 600 < when <= time.time()
+    assert told[True] == told[False]
+    register_result(team.poor)  # devl goes back to it
+    promote(team.good, "stag", version=second)
+    cli._print_versions(team.good, aliased=True)
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def test_a_better_model_takes_over_and_says_by_how_much(team):
@@ -311,7 +342,7 @@ def test_a_report_compares_with_what_serves(team, tmp_path):
 
 
 def test_what_is_not_there_is_named(team, tmp_path):
-    for call in (lambda: promote(team.good, "stag"), lambda: holders(team.good)):
+    for call in (lambda: promote(team.good, "stag"), lambda: list_versions(team.good)):
         with pytest.raises(UserError, match="^no registered model .* on the server; run .* regist"):
             call()
     register_result(team.good)
@@ -382,7 +413,7 @@ def test_a_server_that_is_down_or_has_no_registry_is_one_line(team, monkeypatch,
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{place}")
             for call, said in (
                 (lambda: promote(team.good, "stag"), "not promoted"),
-                (lambda: holders(team.good), "aliases not read"),
+                (lambda: list_versions(team.good), "versions not read"),
                 (lambda: fetch_bundle(team.good, "m", "prod", tmp_path), "m@prod not fetched"),
             ):
                 with pytest.raises(StepFailed, match=f": {said}: {reason}[^\n]*; [^\n]*$"):

@@ -29,7 +29,7 @@ from .split import raw_key
 from .table import GROUP, KEY, by_cell, doubts, validate
 
 TABLE_FILE = "table.parquet"  # the distinct good rows; the index is the position in the raw file
-REJECTED_FILE = "rejected.csv"  # row, column, value, rule
+REJECTED_FILE = "rejected.csv"  # row (from 1, below the header), column, value, rule
 SUMMARY_FILE = "summary.json"
 _BATCH = 1024  # typed rows that are read together
 
@@ -120,6 +120,7 @@ def _type_block(
 
     text = text[by_cell(says_something, cells).astype(bool)]
     table, failures = validate(text, problem.columns, problem.rules)
+    failures["row"] += 1  # as people count
     table[KEY] = raw_key(text.loc[table.index], problem.features)
     words = {c.name: {*c.allowed, c.default} - {None} for c in _categories(problem)}
     table = table.astype(

@@ -379,7 +379,7 @@ class Classification:
         names = np.array(self.classes, dtype=object)
         held = sets(outputs, calibration["least"])
         said = names[decide(outputs, calibration["costs"])]
-        columns = [said, *outputs.T, [" or ".join(names[row]) for row in held]]
+        columns = [said, *outputs.T, np.array([" or ".join(names[row]) for row in held], object)]
         return dict(zip(self.cell_names, columns))
 
     @property

@@ -46,7 +46,8 @@ def read_outcomes(problem: Problem, path: Path) -> pd.Series:
     actual = columns[1].map(target.read)
     if refused := [i for i, value in enumerate(actual) if value is REFUSED]:
         cell = repr(columns[1][refused[0]])
-        raise UserError(f"{path}: row {refused[0]}", str(Failure(target.name, cell, target.rule)))
+        place = f"{path}: row {refused[0] + 1}"
+        raise UserError(place, str(Failure(target.name, cell, target.rule)))
     ids = columns[0].str.strip().str.lower()
     return pd.Series(actual.to_numpy(), ids)[lambda found: ~found.index.duplicated(keep="last")]
 

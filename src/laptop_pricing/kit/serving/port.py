@@ -1,5 +1,6 @@
 """The port of a server, and a free one."""
 
+import errno
 import os
 import socket
 
@@ -18,8 +19,10 @@ def open_port(host: str, port: int) -> socket.socket:
         listening.listen(2048)
     except OSError as error:
         listening.close()
-        why = error.strerror or str(error)
-        raise UserError(f"{host}:{port}", why, "name another --port or --host") from None
+        why, remedy = error.strerror or str(error), "name another --port or --host"
+        if error.errno == errno.EADDRINUSE and port:
+            remedy = f"--port {free_port()} is free"
+        raise UserError(f"{host}:{port}", why, remedy) from None
     return listening
 
 

@@ -98,7 +98,8 @@ def _branches(root: Path) -> State:
     current = git(root, "symbolic-ref", "--short", "-q", "HEAD") or "no branch"
     missing = [name for name in BRANCHES if not {name, f"origin/{name}"} & set(known)]
     if missing:
-        fix = f"git branch {missing[0]}, git push -u origin {missing[0]}"
+        made = "; ".join(f"git branch {name}" for name in missing)
+        fix = f"{made}; git push -u origin {' '.join(missing)}"
         return "warning", f"on {current}; no branch {', '.join(missing)}", fix
     return "ok", f"on {current}; {', '.join(BRANCHES)} are there"
 

@@ -75,9 +75,9 @@ def report(
 
 def _serving(project: Project) -> tuple[str, str]:
     """The alias of what serves, and the commit of the version that holds it."""
-    from ..tracking.registry import holders
+    from ..tracking.registry import list_versions
 
-    held = holders(project).set_index("alias")["commit"].get("prod", "")
+    held = list_versions(project).explode("aliases").set_index("aliases")["commit"].get("prod", "")
     commit = git(project.root, "rev-parse", "-q", "--verify", f"{held}^{{commit}}")
     if not commit:
         problem = f"commit {held[:7]} is not here" if held else "no version holds this alias"

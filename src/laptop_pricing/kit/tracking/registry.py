@@ -200,12 +200,17 @@ def fetch_version(project: Project, name: str, version: str, folder: Path) -> Pa
     raise UserError(f"version {version}", f"{name} has no such version")
 
 
-def holders(project: Project) -> pd.DataFrame:
-    """Which version each alias means: alias, version, mean error, commit, md5 of the data."""
-    with open_client(project, "aliases not read", "try again later") as client:
-        known = _held(client, project.name)
-        held = {alias: known[alias] for alias in ("devl", *BEFORE) if alias in known}
-        tags = [client.get_model_version(project.name, version).tags for version in held.values()]
-    table = pd.DataFrame(tags).assign(alias=list(held), version=list(held.values()))
-    facts = ["alias", "version", task_of(project.problem).error_name, "commit", "data_md5"]
-    return table.reindex(columns=facts, fill_value="unknown").fillna("unknown")
+def list_versions(project: Project) -> pd.DataFrame:
+    """All versions, the newest first: version, aliases, time (ms), mean error, commit, data_md5."""
+    with open_client(project, "versions not read", "try again later") as client:
+        held = _held(client, project.name)
+        known = client.search_model_versions(f"name = '{project.name}'")
+    lines = []
+    for version in sorted(known, key=lambda version: -int(version.version)):
+        number = str(version.version)
+        aliases = [alias for alias in ("devl", *BEFORE) if held.get(alias) == number]
+        facts = {"version": number, "aliases": aliases, "time": version.creation_timestamp}
+        lines.append(version.tags | facts)
+    names = ["version", "aliases", "time", task_of(project.problem).error_name]
+    names += ["commit", "data_md5"]
+    return pd.DataFrame(lines).reindex(columns=names).fillna("unknown")
