@@ -61,6 +61,19 @@ class Column:
         return self.kind in ("integer", "number")
 
     @property
+    def label(self) -> str:
+        """What people call it: its description up to a comma."""
+        return self.description.partition(",")[0]
+
+    @property
+    def axis(self) -> str:
+        """Its label and unit: Age (years)."""
+        unit = re.sub("^[a-z]{2,}[a-rt-z]$", r"\g<0>s", self.unit)
+        if not unit:
+            return self.label
+        return f"{self.label[:-1]}, {unit})" if self.label[-1:] == ")" else f"{self.label} ({unit})"
+
+    @property
     def rule(self) -> str:
         """What the column may hold, in words."""
         if self.kind == "category":
@@ -231,6 +244,11 @@ class Problem:
     def names(self) -> tuple[str, ...]:
         """The features' names."""
         return tuple(column.name for column in self.features)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What people call the columns, with units, by name."""
+        return {column.name: column.axis for column in self.columns}
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

@@ -72,7 +72,7 @@ class Classification:
         self._chances = [f"chance_of_{name}" for name in self.classes]
 
     def tell_error(self, error: float) -> str:
-        return f"{error:.3g}"
+        return f"{error:.3f}"
 
     # Evaluation
 
@@ -292,14 +292,13 @@ class Classification:
     def evidence(self, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines, sure, costs = metrics["classes"], metrics["sets"], metrics["decision"]
         held = [f"{name} {line['coverage']:.1%}" for name, line in lines.items()]
-        largest = max(lines, key=lambda name: lines[name]["share"])
-        accuracy = metrics["cv"]["accuracy"]["mean"]
-        told = f"{accuracy:.1%} right; always {largest} would be {lines[largest]['share']:.1%}"
-        found = [("Accuracy", told)]
+        found = [("Accuracy", self.right(metrics))]
         for name, line in lines.items():
-            spread = [
-                f"{m} {line[m]['mean']:.2f} ± {line[m]['sd']:.2f}" for m in ("precision", "recall")
-            ]
+            means = {
+                "precision": line["precision"]["mean"],
+                "recall": metrics["confusion"][name][name],
+            }
+            spread = [f"{m} {mean:.2f} ± {line[m]['sd']:.2f}" for m, mean in means.items()]
             found.append((name, f"{line['rows']} rows ({line['share']:.1%}), {', '.join(spread)}"))
         said = f"cost per row {costs['cost']:.3g}; always one class {costs['one_class']:.3g}"
         if "threshold" in costs:
@@ -314,6 +313,13 @@ class Classification:
             ("Decision", said),
         ]
 
+    def right(self, metrics: Mapping[str, Any]) -> str:
+        """How many of the predicted classes are right."""
+        shares = {name: line["share"] for name, line in metrics["classes"].items()}
+        right = sum(share * metrics["confusion"][name][name] for name, share in shares.items())
+        largest = max(shares, key=lambda name: shares[name])
+        return f"{right:.1%} right; always {largest} would be {shares[largest]:.1%}"
+
     def promise_kept(self, metrics: Mapping[str, Any]) -> str:
         found, held = metrics["sets"]["coverage"], metrics["holdout"]["coverage"]
         told = f"The 90 % sets held the class of {found:.1%} out of fold, and of {held:.1%}"
@@ -326,8 +332,10 @@ class Classification:
 
         costs = cost_matrix(self.classes, params.costs)
         return {
-            "predictions": class_plots.draw_confusion(self, covered),
-            "calibration": class_plots.draw_calibration(self, covered),
+            "predictions": class_plots.draw_confusion(self, covered, metrics),
+            "calibration": class_plots.draw_calibration(
+                self, covered, metrics["calibration"]["error"]
+            ),
             "costs": class_plots.draw_costs(self, covered, costs, metrics["decision"]),
         }
 

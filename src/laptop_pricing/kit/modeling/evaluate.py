@@ -149,7 +149,7 @@ def learning_curve(
     drawn: Optional[Sequence[Fold]] = None,
     workers: Workers = Workers(),
 ) -> pd.DataFrame:
-    """How the error falls as the training part grows, over the folds of the first seed.
+    """How the error falls as the training part grows: smaller parts in folds of the first seed.
 
     Gives lines as the `folds` of :func:`cross_validate`, which are the last point, with ``share``.
     """
@@ -159,8 +159,7 @@ def learning_curve(
         with suppress(ValueError):  # the model may need more rows than a small part has
             part, _ = cross_validate(model, problem, table, first, "parts", share, drawn, workers)
             parts.append(part.assign(share=share))
-    whole = folds[folds["seed"] == params.seeds[0]].assign(share=1.0)
-    return pd.concat([*parts, whole], ignore_index=True)
+    return pd.concat([*parts, folds.assign(share=1.0)], ignore_index=True)
 
 
 def summarise(folds: pd.DataFrame) -> dict[str, dict[str, float]]:

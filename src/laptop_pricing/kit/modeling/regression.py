@@ -232,7 +232,7 @@ class Regression:
 
         return {
             "predictions": plots.draw_predictions(self.problem, covered),
-            "intervals": plots.draw_intervals(self.problem, covered),
+            "intervals": plots.draw_intervals(self.problem, covered, metrics["interval"]),
         }
 
     # What a prediction says
@@ -273,7 +273,7 @@ class Regression:
     def why(self, quote: Quote) -> str:
         """What the reasons start from."""
         word = "times" if quote.factors else "plus"
-        average = f"{amount(quote.base or 0)} {self.target.unit}"
+        average = f"{amount(quote.base or 0)} {self.target.unit}".strip()
         return f"the average {self.problem.item} is {average}, {word}"
 
     def cells(self, calibration: Mapping[str, Any], outputs: np.ndarray) -> dict[str, Any]:

@@ -41,4 +41,4 @@ def figure(name: str, value: float) -> str:
     """The figure of a metric, with the digits that say something."""
     if name in _AMOUNTS:
         return amount(value)
-    return f"{value:.2f}" if name in ("R2", "MAPE") else f"{value:.3f}"
+    return f"{value:.2f}" if name == "R2" else f"{value:.3f}"

@@ -136,7 +136,7 @@ def _page(project: Project, bundle: Bundle, found: Monitored) -> str:
     problem, task = project.problem, task_of(project.problem)
     pictures = {}
     if len(found.drift):
-        pictures["drift"] = as_svg(draw_drift(found.drift))
+        pictures["drift"] = as_svg(draw_drift(problem, found.drift))
     if found.outcomes and len(found.outcomes.lines):
         misses, low = ~found.outcomes.lines["inside"], found.outcomes.misses_low
         most = project.params.monitor.most_misses

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, Optional
 import pandas as pd
 
 from ..errors import ProjectError, UserError
-from ..files import atomic_path, render, write_text
+from ..files import render, write_text
 from ..modeling import drift
 from ..modeling.bundle import Bundle, load_bundle
 from ..modeling.gate import Comparison, compare_on_holdout, criteria, objections
-from ..modeling.plots import draw_comparison
+from ..modeling.plots import draw_comparison, save_figure
 from ..modeling.task import task_of
 from ..modeling.train import read_processed
 from ..process import git
@@ -67,8 +67,7 @@ def report(
     parts |= {"task": task, "evidence": task.evidence(metrics)}
     text = render("report.md", r=found, problem=project.problem, **places, **parts)
     if found.comparison:
-        with atomic_path(plot) as part:
-            draw_comparison(project.problem, found.comparison).savefig(part, format="png", dpi=110)
+        save_figure(draw_comparison(project.problem, found.comparison), plot)
     write_text(output, text)
     return found
 
