@@ -38,17 +38,16 @@ def _problems(answers):
         ("author_name", r"[^\x00-\x1f]*\S[^\x00-\x1f]*", "a name on one line"),
         ("description", r"[^\x00-\x1f]*", "one line"),
         (
-            "s3_bucket",
-            r"|(?!\d+\.\d+\.\d+\.\d+$)(?!xn--)[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9]",
-            "3 to 63 lower-case letters, digits, dots and hyphens, without s3://",
+            "storage",
+            r"local|dagshub://[A-Za-z0-9][\w.-]*"
+            r"|s3://(?!\d+\.\d+\.\d+\.\d+$)(?!xn--)[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9]",
+            "local, s3://BUCKET or dagshub://OWNER",
         ),
-        ("aws_profile", r"[\w.@+-]+", "a profile of the AWS command line tool, such as default"),
         (
             "module_name",
             rf"[a-z][a-z0-9_]{{0,{LONGEST_MODULE - 1}}}",
             f"at most {LONGEST_MODULE} lower-case letters, digits and underscores",
         ),
-        ("dagshub_owner", r"|[A-Za-z0-9][\w.-]*", "a user's or an organization's name"),
     )
     for name, pattern, expected in rules:
         if not re.fullmatch(pattern, answers[name], re.ASCII if name == "module_name" else 0):
@@ -58,10 +57,6 @@ def _problems(answers):
         yield f"module_name: found {module!r}, which Python or a library uses; choose another name"
     if answers["repo_name"].split(".")[0].lower() in RESERVED:
         yield f"repo_name: found {answers['repo_name']!r}, which is reserved; choose another name"
-    if answers["storage"] == "s3" and not answers["s3_bucket"]:
-        yield "s3_bucket: found nothing; expected a bucket's name, since storage is s3"
-    if answers["storage"] == "dagshub" and not answers["dagshub_owner"]:
-        yield "dagshub_owner: found nothing; expected a name, since storage is dagshub"
 
 
 def _locked():

@@ -79,14 +79,14 @@ def main():
         if text.removeprefix("# ").startswith(WHOLE):
             continue
         if name in WORKED:
-            text = _about(text, WORKED[name].format(ANSWERS["module_name"].replace("_", "-")))
+            by = "Por" if "pt-BR" in name else "By"
+            text = _about(text, by, WORKED[name].format(ANSWERS["module_name"].replace("_", "-")))
         target = Path(name.replace("laptop_pricing", ANSWERS["module_name"]))
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_renamed(_without_template(text), renames).encode("utf-8"))
     if ANSWERS["open_source_license"] == "No license file":
         Path("LICENSE").unlink()
     Path("data.dvc").write_bytes(b"outs:\n- path: data/raw\n")  # the first run registers data
-    _write_personal_settings()
     # Not for cruft, which keeps its own history, nor into a history that is there already.
     if "_commit" not in ANSWERS and not Path(".git").exists():
         _commit()
@@ -123,6 +123,7 @@ def _renames():
             f"site_description: {described}"
         ),
         "devcontainers/python:3.10-": f"devcontainers/python:{ANSWERS['python_version']}-",
+        'python: "3.10"': f'python: "{ANSWERS["python_version"]}"',  # .readthedocs.yaml
         'license = "MIT"\nlicense-files = ["LICENSE"]\n': _licence(),
         SOURCE[0]: SOURCE[1],  # where the data are published keeps its name
         "LAPTOP_PRICING": ANSWERS["module_name"].upper(),
@@ -147,7 +148,7 @@ def _licence():
 
 
 def _renamed(text, renames):
-    if text == "3.10\n":
+    if text == "3.10\n":  # .python-version
         return ANSWERS["python_version"] + "\n"
     for old, new in renames.items():
         text = text.replace(old, new)
@@ -162,24 +163,12 @@ def _without_template(text):
     return text
 
 
-def _about(text, said):
-    """A page that opens with the team's own description."""
+def _about(text, by, said):
+    """A page that opens with the team's own description and name."""
     before, mark, rest = text.partition("<!-- about -->\n")
-    text = f"{before}{ANSWERS['description']}\n\n{mark}{rest}"
+    own = f"{ANSWERS['description']}\n\n{by} {ANSWERS['author_name']}"
+    text = f"{before}{own}\n\n{mark}{rest}"
     return ABOUT.sub(lambda match: f"{match[1]}{said}{match[2]}", text)
-
-
-def _write_personal_settings():
-    """The AWS profile, which is one's own: for DVC, and for `ingest`."""
-    if ANSWERS["storage"] != "s3" or ANSWERS["aws_profile"] == "default":
-        return
-    profile = ANSWERS["aws_profile"]
-    for name, text in (
-        (".dvc/config.local", f"['remote \"storage\"']\n    profile = {profile}\n"),
-        (".env", f"AWS_PROFILE={profile}\n"),
-    ):
-        Path(name).touch(mode=0o600)
-        Path(name).write_text(text, encoding="utf-8")
 
 
 def _commit():
@@ -209,9 +198,11 @@ def _say_what_is_next():
     print(f"\n{folder} is ready. Next:\n")
     print(f"  cd {folder} && {python} -m venv .venv && {scripts}/pip install -r requirements.txt")
     print(f"  {scripts}/{command} run\n")
-    if ANSWERS["storage"] == "dagshub":
-        owner = ANSWERS["dagshub_owner"]
-        print(f"With your token from DagsHub: {command} connect dagshub {owner}/{folder}")
+    kind, _, place = ANSWERS["storage"].partition("://")
+    if kind == "s3":
+        print(f"To use a profile of the AWS tools: {command} connect s3 {place} --profile NAME")
+    if kind == "dagshub":
+        print(f"With your token from DagsHub: {command} connect dagshub {place}/{folder}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """``cookiecutter`` on this repository: what comes out, from every way in, and what is refused."""
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -25,6 +24,7 @@ TWIN = {
     "project_name": "Laptop pricing",
     "author_name": "The laptop-pricing authors",
     "description": "Prices used laptops",
+    "python_version": "3.10",
 }
 ODD = {
     "project_name": """O'Connor's "best" \\prices\\ é {x} # %s""",
@@ -33,10 +33,11 @@ ODD = {
     "repo_name": "Best.prices_2",
     "module_name": "z" * 24,
 }
+# Each answer, and what DVC's remote is then.
 STORAGES = {
-    "local": {"storage": "local"},
-    "s3": {"storage": "s3", "s3_bucket": "acme.data-1", "aws_profile": "acme@work"},
-    "dagshub": {"storage": "dagshub", "dagshub_owner": "acme"},
+    "local": "{folder}-storage",
+    "s3://acme.data-1": "s3://acme.data-1/dvc",
+    "dagshub://acme": "s3://dvc",
 }
 # What each project has of its own; all else is shared with this repository.
 OWN = {"LICENSE", ".dvc/config", "data.dvc"}
@@ -62,13 +63,13 @@ SHARED = re.findall(
     "storage, licence, python, names",
     [
         ("local", "MIT", "python3", {}),
-        ("s3", "BSD-3-Clause", "python", ODD),
-        ("dagshub", "No license file", "python3", {"module_name": "ab"}),
+        ("s3://acme.data-1", "BSD-3-Clause", "python", ODD),
+        ("dagshub://acme", "No license file", "python3", {"module_name": "ab"}),
         ("local", "No license file", "python", ODD),
     ],
 )
 def test_a_project_is_whole_under_its_own_name(snapshot, tmp_path, storage, licence, python, names):
-    answers = STORAGES[storage] | names
+    answers = {"storage": storage} | names
     project = bake(
         snapshot, tmp_path, open_source_license=licence, python_interpreter=python, **answers
     )
@@ -98,12 +99,17 @@ def test_a_project_is_whole_under_its_own_name(snapshot, tmp_path, storage, lice
     assert package.get("license") == (None if licence == "No license file" else licence)
     site = yaml.safe_load((project / "mkdocs.yml").read_text("utf-8"))
     assert site["site_name"] == given["project_name"]
+    assert site["site_author"] == given["author_name"]
     for name in ("README.md", "README.pt-BR.md"):
         readme = (project / name).read_text("utf-8")
-        assert readme.startswith(f"# {given['project_name']}\n") and f"{python} -m venv" in readme
+        assert f"{python} -m venv" in readme
         assert ("](LICENSE)" in readme) == (licence != "No license file")
         for image in re.findall(r"!\[.*\]\((.*)\)", readme):
             assert (project / image).is_file(), image
+    for name, by in {"README.md": "By", "README.pt-BR.md": "Por", "docs/index.md": "By"}.items():
+        opening = (project / name).read_text("utf-8").partition("<!-- about -->")[0]
+        assert opening.startswith(f"# {given['project_name']}\n"), name
+        assert opening.endswith(f"\n{given['description']}\n\n{by} {given['author_name']}\n\n")
     if licence != "No license file":
         assert given["author_name"] in (project / "LICENSE").read_text("utf-8")
     for path in (project / ".github" / "workflows").iterdir():
@@ -111,6 +117,7 @@ def test_a_project_is_whole_under_its_own_name(snapshot, tmp_path, storage, lice
         assert all(job["steps"] and job["runs-on"] for job in workflow["jobs"].values())
     for name in (".vscode/settings.json", ".vscode/tasks.json", ".devcontainer/devcontainer.json"):
         json.loads((project / name).read_text("utf-8"))
+    _the_container_has_its_own_environment(project)
     for path in (project / ".github" / "ISSUE_TEMPLATE").iterdir():
         asked = yaml.safe_load(path.read_text("utf-8"))
         assert asked["name"] and asked["description"] and asked["body"], path.name
@@ -123,20 +130,25 @@ def test_a_project_is_whole_under_its_own_name(snapshot, tmp_path, storage, lice
     for tool in (["black", "--check", "-q"], ["isort", "--check", "-q"], ["flake8"]):
         check(project, *tool, "src", "tests", "benchmarks", "docs")
     check(project, "dvc", "status", DVC_SITE_CACHE_DIR=str(tmp_path / "site"))
-    url = {
-        "local": f"{tmp_path / repo}-storage",
-        "s3": "s3://acme.data-1/dvc",
-        "dagshub": "s3://dvc",
-    }
-    assert check(project, "dvc", "remote", "list", COLUMNS="400").split()[:2] == [
-        "storage",
-        url[storage],
-    ]
-    own = project / ".env"
-    assert own.exists() == (storage == "s3")
-    if storage == "s3":
-        assert own.read_text() == "AWS_PROFILE=acme@work\n"
-        assert own.stat().st_mode & 0o077 == 0 or os.name != "posix"
+    remote = check(project, "dvc", "remote", "list", COLUMNS="400").split()
+    assert remote[:2] == ["storage", STORAGES[storage].format(folder=tmp_path / repo)]
+    config = (project / ".dvc" / "config").read_text("utf-8")
+    hub = f"endpointurl = https://dagshub.com/acme/{repo}.s3\n"
+    assert (hub in config) == storage.startswith("dagshub")
+
+
+def _the_container_has_its_own_environment(project):
+    """A volume lies over .venv: the host's has its paths and its system's binaries."""
+    container = json.loads((project / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    [mount] = [dict(part.split("=") for part in m.split(",")) for m in container["mounts"]]
+    assert mount["type"] == "volume" and mount["source"].startswith("${devcontainerId}")
+    folder = mount["target"].removeprefix("${containerWorkspaceFolder}/")
+    assert f"-m venv --clear {folder} && {folder}/bin/pip" in container["postCreateCommand"]
+    settings = json.loads((project / ".vscode" / "settings.json").read_text("utf-8"))
+    assert settings["python.defaultInterpreterPath"] == f"${{workspaceFolder}}/{folder}"
+    version = (project / ".python-version").read_text("utf-8").strip()
+    assert f"/python:{version}-" in container["image"]
+    assert f'python: "{version}"\n' in (project / ".readthedocs.yaml").read_text("utf-8")
 
 
 def test_the_project_with_our_answers_is_this_repository(snapshot, tmp_path):
@@ -199,14 +211,14 @@ def test_the_project_with_our_answers_is_this_repository(snapshot, tmp_path):
         ({"module_name": "z" * 25}, "expected at most 24 lower-case letters"),
         ({"project_name": "two\nlines"}, "project_name: found 'two\\nlines'; expected a name"),
         ({"author_name": "two\nlines"}, "author_name"),
-        ({"s3_bucket": "s3://acme"}, "s3_bucket: found 's3://acme'; expected 3 to 63 lower-case"),
-        ({"s3_bucket": "Acme"}, "s3_bucket"),
-        ({"s3_bucket": "192.168.0.1"}, "s3_bucket"),
-        ({"s3_bucket": "a..b"}, "s3_bucket"),
-        ({"storage": "s3"}, "s3_bucket: found nothing; expected a bucket's name"),
-        ({"storage": "dagshub"}, "dagshub_owner: found nothing"),
-        ({"storage": "dagshub", "dagshub_owner": "a/b"}, "dagshub_owner: found 'a/b'"),
-        ({"aws_profile": "two words"}, "aws_profile"),
+        ({"storage": "s3"}, "storage: found 's3'; expected local, s3://BUCKET or dagshub://OWNER"),
+        ({"storage": ""}, "storage: found ''"),
+        ({"storage": "s3://Acme"}, "storage"),
+        ({"storage": "s3://192.168.0.1"}, "storage"),
+        ({"storage": "s3://a..b"}, "storage"),
+        ({"storage": "s3://acme/dvc"}, "storage"),
+        ({"storage": "dagshub://"}, "storage"),
+        ({"storage": "dagshub://a/b"}, "storage: found 'dagshub://a/b'"),
     ],
 )
 def test_a_bad_answer_is_one_line_before_anything_is_written(snapshot, tmp_path, answers, told):
@@ -258,6 +270,15 @@ def test_again_over_the_same_folder_and_from_the_last_answers(snapshot, tmp_path
     (tmp_path / "one" / "bike-fares" / "README.md").write_text("mine")
     check(tmp_path, "cookiecutter", snapshot, "--replay", "-f", "-o", "one")
     assert content(tmp_path / "one" / "bike-fares") == first
+
+
+def test_one_question_asks_for_storage_and_its_bucket(snapshot, tmp_path):
+    typed = r"Bike fares\n\n\n\n\ns3://acme-bikes\n\n\n\n"
+    said = check(tmp_path, "sh", "-c", f"printf '{typed}' | cookiecutter '{snapshot}'")
+    assert len(re.findall(r"\[\d+/9\]", said)) == 9 and said.count("BUCKET") == 1
+    assert "bike-fares connect s3 acme-bikes --profile NAME" in said
+    config = (tmp_path / "bike-fares" / ".dvc" / "config").read_text("utf-8")
+    assert "url = s3://acme-bikes/dvc\n" in config
 
 
 def test_a_template_that_is_not_whole_says_so(snapshot, tmp_path):

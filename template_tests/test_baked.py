@@ -63,8 +63,8 @@ def test_freshly_installed_by_the_commands_that_it_names(snapshot, tmp_path):
 def test_on_s3(snapshot, tmp_path, laptop_csv):
     store = tmp_path / "s3"
     (store / "acme-bikes").mkdir(parents=True)
-    answers = {"storage": "s3", "s3_bucket": "acme-bikes"}
-    project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares", **answers))
+    answers = {"project_name": "Bike fares", "storage": "s3://acme-bikes"}
+    project, variables = ready(bake(snapshot, tmp_path, **answers))
     change_params(project, train__seeds=[0])
     key = "test-id"
     variables |= {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": S3_SECRET}
@@ -82,8 +82,8 @@ def test_on_s3(snapshot, tmp_path, laptop_csv):
 
 def test_on_dagshub(snapshot, tmp_path, laptop_csv):
     """Against the stand-in, with a real MLflow server behind it."""
-    answers = {"storage": "dagshub", "dagshub_owner": "acme"}
-    project, variables = ready(bake(snapshot, tmp_path, project_name="Bike fares", **answers))
+    answers = {"project_name": "Bike fares", "storage": "dagshub://acme"}
+    project, variables = ready(bake(snapshot, tmp_path, **answers))
     change_params(project, train__seeds=[0], train__folds=3)
     (tmp_path / "mlflow").mkdir()
     with (

@@ -57,7 +57,8 @@ def text(site, page):
 
 
 def test_every_command_has_its_help_and_its_example(site):
-    listed = check(ROOT, "laptop-pricing", "--help").split("Commands:")[1]
+    opening, _, listed = check(ROOT, "laptop-pricing", "--help").partition("Commands:")
+    assert "Predict price of laptops: from a raw table to a served model." in opening
     names = set(re.findall(r"^  ([a-z]+) ", listed, re.MULTILINE)) - {"connect"}
     assert "quote" in names and "..." not in listed  # no line is cut at 80 columns
     page = text(site, "reference/cli")

@@ -116,7 +116,6 @@ _STYLE: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="From a raw table to a served model.",
     **_STYLE,
 )
 connect = typer.Typer(**_STYLE)
@@ -145,6 +144,8 @@ def make_cli(
 def named_command(problem: Problem) -> Any:
     """All commands as Click knows them, under the project's name and with its fields."""
     root = typer.main.get_command(app)
+    what = f"{problem.target.name} of {problem.items}"
+    root.help = f"Predict {what}: from a raw table to a served model."
     root.epilog = f"Start with: {problem.name} run"
     commands: Any = root.commands  # type: ignore[attr-defined]
     quote_command = commands["quote"]

@@ -218,6 +218,10 @@ def test_a_bad_table_is_refused_in_one_line(tmp_path, content, target, said, hin
 WORKED = f'"""PROBLEM: flats. {MARK}."""\n'
 PAGE = """# Flats
 
+A short description of the project.
+
+By Ana
+
 <!-- about -->
 
 Flats and their rents.
@@ -261,6 +265,7 @@ def test_files_words_and_data_become_the_tables(repo, decision, houses):
     assert dvc(project, "status", "-q", "data.dvc") is not None
     readme = (project.root / "README.md").read_text(encoding="utf-8")
     assert "It predicts `Price` of houses from 5 columns of `houses.csv`." in readme
+    assert readme.startswith("# Flats\n\nBy Ana\n\n")  # what was not said is not left over
     assert f"{example_command(decision.problem)}\n" in readme
     assert f"'/v1/quote' -d '{example_body(decision.problem)}'" in readme
     assert "margin" not in readme and "flats.csv" not in readme

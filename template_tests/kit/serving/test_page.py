@@ -249,6 +249,16 @@ def test_a_broken_rule_is_told_in_the_forms_language(open_page):
     assert "um porão não tenha varanda" in page.text and page.figure is None
 
 
+@each_form
+def test_the_title_says_what_is_predicted_and_by_which_project(open_page, problem):
+    title = re.search("<title>(.*)</title>", open_page(problem).html)[1]
+    assert title.endswith(f" {problem.items} · {problem.name}"), title
+    away = re.search("<title>(.*)</title>", open_page(problem, address="http://127.0.0.1:9").html)[
+        1
+    ]
+    assert away.count(problem.name) == 1
+
+
 @each(*[LAPTOPS, MADE, DIABETES, GAINS, LOANS, GRADES])
 def test_every_field_has_one_label(open_page, problem):
     page = open_page(problem)

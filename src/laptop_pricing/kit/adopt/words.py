@@ -49,6 +49,7 @@ def pages(root: Path, old: Problem, new: Problem) -> Iterator[tuple[Path, str]]:
         if name in _WORKED or not path.is_file():
             continue
         text = before = path.read_text(encoding="utf-8")
+        text = text.replace(f"{_UNSAID}.\n\n", "", 1)
         for was, becomes in pairs.items():
             text = text.replace(was, becomes)
         text = _ABOUT.sub(lambda match: f"{match[1]}{_about(name, new)}{match[2]}", text)

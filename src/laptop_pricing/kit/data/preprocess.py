@@ -6,6 +6,7 @@ can run elsewhere: a function is told and tells little, and the tables lie in fi
 """
 
 import csv
+import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import feather
+from pyarrow import feather, parquet
 
 from ..errors import UserError
 from ..files import atomic_path, checksum, short, write_bytes, write_json
@@ -197,7 +198,15 @@ def _clean(
     table[GROUP] = np.unique(np.concatenate(cases), return_inverse=True)[1] + first
     table = table.sort_index()
     table = table[~table.duplicated([c.name for c in problem.columns])]
-    table = table.astype({c.name: object for c in _categories(problem)})
-    with atomic_path(target) as part:
-        table.to_parquet(part)
+    table = table.astype(dict.fromkeys([KEY, *(c.name for c in _categories(problem))], object))
+    _write_parquet(table, target)
     return len(table), doubts(problem.warnings + problem.late_warnings, table)
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Equal bytes from every version of pandas, which names itself in what it writes."""
+    rows = pa.Table.from_pandas(table.set_axis(table.columns.astype(object), axis=1))
+    told = json.loads(rows.schema.metadata[b"pandas"])
+    del told["pandas_version"]
+    with atomic_path(path) as part:
+        parquet.write_table(rows.replace_schema_metadata({"pandas": json.dumps(told)}), part)

@@ -45,7 +45,9 @@ def _cases(draw: Draw, problem: Problem, rows: int) -> pd.DataFrame:
     """Typed features: rows that keep the rules, nearly all without a doubt."""
     size, drawn = max(rows, 1000), pd.DataFrame()
     for _ in range(300):
-        table = pd.DataFrame({c.name: _choose(draw, c, size) for c in problem.features})
+        cells = {c.name: _choose(draw, c, size) for c in problem.features}
+        # Typed as some: pandas 3 reads words as its own type, in which unknown is NaN.
+        table = pd.DataFrame({n: pd.Series(some, dtype=some.dtype) for n, some in cells.items()})
         doubtful = np.any([rule.holds(table) for rule in problem.warnings], axis=0)
         good = np.all([rule.holds(table) for rule in problem.rules], axis=0)
         drawn = pd.concat([drawn, table[good & (~doubtful | (draw(100, size) < 2))]])

@@ -168,7 +168,7 @@ def save_bundle(
         "model_file": name,
         "files": {file: checksum(folder / file, "sha256") for file in (name, CASES_FILE)},
         "columns": _columns(problem),
-        "versions": {name: version(name) for name in VERSIONED},
+        "versions": {} if factors else versions(),
     } | dict(facts)
     write_json(folder / METADATA_FILE, metadata)
     return metadata
@@ -197,6 +197,11 @@ def load_bundle(
         return Bundle(model, metadata, Neighbours(json.loads(contents[CASES_FILE])))
     except (*_BROKEN, zipfile.BadZipFile) as error:
         raise UserError(folder, f"not a bundle of ours: {error}", _REMEDY) from None
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries that a model file depends on; plain numbers are the same from all."""
+    return {name: version(name) for name in VERSIONED}
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:

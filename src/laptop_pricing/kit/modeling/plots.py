@@ -85,7 +85,8 @@ def draw_intervals(problem: Problem, covered: pd.DataFrame, found: Any) -> Plot:
     `found` is ``interval`` of metrics.json, where all seeds count.
     """
     points = covered[covered["seed"] == covered["seed"].min()]
-    points = points.sort_values("predicted", kind="stable")  # the same on every processor
+    places = points["predicted"].astype("float32")  # equal on every processor
+    points = points.loc[places.sort_values(kind="stable").index]
     points = points[["row", "actual", "predicted", "third", "low", "high", "inside"]]
     thirds = ", ".join(f"{name} {share:.1%}" for name, share in found["thirds"].items())
     title = f"The 90% interval holds {found['coverage']:.1%} of the {problem.items}"

@@ -14,7 +14,7 @@ from ..data.preprocess import SUMMARY_FILE
 from ..data.table import GROUP, KEY
 from ..errors import UserError
 from ..files import checksum
-from ..modeling.bundle import METADATA_FILE, Bundle, load_bundle
+from ..modeling.bundle import METADATA_FILE, Bundle, load_bundle, versions
 from ..modeling.evaluate import summarise
 from ..modeling.train import read_processed
 from ..process import git
@@ -124,14 +124,14 @@ def _save_copy(project: Project, bundle: Bundle, table: pd.DataFrame, folder: Pa
     example = cases.head(3).reset_index(drop=True)
     library = type(bundle.model).__module__.partition(".")[0]
     names = packages_distributions().get(library, []) if library not in __name__.split(".") else []
-    versions = bundle.metadata["versions"] | {name: version(name) for name in names[:1]}
+    needed = versions() | bundle.metadata["versions"] | {name: version(name) for name in names[:1]}
     mlflow.pyfunc.save_model(
         str(folder),
         loader_module=__name__,
         data_path=str(project.models),
         signature=infer_signature(cases, bundle.predict(example)),
         input_example=example,
-        pip_requirements=[f"{name}=={number}" for name, number in versions.items()],
+        pip_requirements=[f"{name}=={number}" for name, number in needed.items()],
     )
 
 
