@@ -48,6 +48,11 @@ def on_files(files, config, **_):
     return files
 
 
+def on_post_page(output, **_):
+    """Name the search for screen readers; the theme does not."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+
+
 def _table(heads, rows):
     lines = [heads, ["---"] * len(heads), *rows]
     cells = ([str(cell).replace("|", r"\|").replace("\n", " ") for cell in line] for line in lines)

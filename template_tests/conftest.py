@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,14 @@ def page(browser):
     page.route("**/*", only_here)
     yield page
     page.close()
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """The checks of axe-core, as a script."""
+    if not (npm := shutil.which("npm")):
+        assert not os.environ.get("CI"), "no npm"
+        pytest.skip("no npm here")
+    folder = tmp_path_factory.mktemp("axe")
+    subprocess.run([npm, "install", "--prefix", folder, "axe-core@4.14.1"], check=True)
+    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")

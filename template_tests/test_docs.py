@@ -13,6 +13,7 @@ import pytest
 from baking import bake, check, ready
 from environments import ROOT
 from screens import LARGEST, PARTS
+from servers import free_port, running
 
 from laptop_pricing.kit.params import Params
 from laptop_pricing.problem import PROBLEM
@@ -67,6 +68,23 @@ def test_every_command_has_its_help_and_its_example(site):
         assert "Usage: " in section and f"laptop-pricing {name}" in section, name
     for column in PROBLEM.features:
         assert f"{column.name}: " in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_site_can_be_used_by_all_and_without_a_network(site, page, axe, scheme, tmp_path):
+    page.emulate_media(color_scheme=scheme)
+    port = str(free_port())
+    command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "-d", site]
+    address = f"http://127.0.0.1:{port}"
+    with running(command, address, tmp_path / "log"):
+        for name in ("", "tutorial/", "glossary/", "troubleshooting/", "reference/cli/"):
+            page.goto(f"{address}/{name}")
+            page.evaluate(axe)
+            faults = page.evaluate("axe.run()")["violations"]
+            serious = [fault for fault in faults if fault["impact"] in ("serious", "critical")]
+            assert serious == [], f"{name}: {json.dumps(serious, indent=1)}"
+    assert page.elsewhere == []
 
 
 def test_every_task_of_the_editor_is_a_command():

@@ -6,8 +6,6 @@ Its pictures go to .scratch/screenshots.
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 
 import pandas as pd
@@ -222,17 +220,6 @@ def test_the_template_is_downloaded_and_can_be_priced(form, page, tmp_path):
     assert "1 of 1 rows predicted" in page.inner_text("#result")
 
 
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """The checks of axe-core, as a script."""
-    if not (npm := shutil.which("npm")):
-        assert not os.environ.get("CI"), "no npm"
-        pytest.skip("no npm here")
-    folder = tmp_path_factory.mktemp("axe")
-    subprocess.run([npm, "install", "--prefix", folder, "axe-core@4.14.1"], check=True)
-    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["Português", "English"])
@@ -259,3 +246,12 @@ def test_it_can_be_used_by_all(form, page, axe, size, language, scheme, tmp_path
     page.locator("button[value=many]").click()
     page.locator(".scrolled").wait_for()
     check("file")
+
+
+@pytest.mark.slow
+def test_the_page_of_the_api_can_be_used_by_all(addresses, page, axe):
+    page.goto(f"{addresses[0]}/docs")
+    page.locator(".opblock").first.wait_for()
+    page.evaluate(axe)
+    faults = page.evaluate("axe.run()")["violations"]
+    assert [fault["id"] for fault in faults] == ["heading-order"], json.dumps(faults, indent=1)
