@@ -16,7 +16,7 @@ import laptop_pricing
 
 FOLDER = Path(laptop_pricing.__file__).parent
 KIT = FOLDER / "kit"
-MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 12_610, 450, 60
+MOST_LINES, MOST_OUTSIDE, LONGEST_FUNCTION = 12_620, 450, 60
 
 
 def sources():

@@ -201,9 +201,10 @@ HOSTILE_LISTS = {
     "bad cells": (json.dumps([{}] * MAX_ROWS), ["body", 0, "brand"]),
     "a long brand in a list": (f"[{_with(brand='x' * 900_000)}]", ["body", 0, "brand"]),
     "many unknown keys in a list": (
-        f"[{_with(**{f'k{i}': 'x' * 9 for i in range(40_000)})}]",
+        f"[{_with(**{f'k{i}': 'x' * 9 for i in range(10_000)})}]",
         ["body", 0, "k0"],
     ),
+    "more keys than a full list has": (f"[{_with(**{f'k{i}': 1 for i in range(40_000)})}]", BODY),
     "too many": (json.dumps([ROW] * (MAX_ROWS + 1)), BODY),
     "too long a list": ("[" + " " * MAX_BODY + "]", None),
 }

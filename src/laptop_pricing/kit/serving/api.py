@@ -34,7 +34,7 @@ from .schemas import (
 )
 from .served import Served
 
-MAX_ROWS = 1_000  # of a request
+MAX_ROWS, MORE_FIELDS = 1_000, 2  # of a request; on average a row may have so many unknown ones
 _READABLE = {  # the page of the docs as WCAG's level AA wants it
     "<html>": '<html lang="en">',
     "<body>": "<body><main>",
@@ -111,10 +111,16 @@ def _body(kind: Any) -> Callable[[bytes], Awaitable[Any]]:
         return one
     annotated: Any = Annotated
     cells = TypeAdapter[Any](annotated[tuple([list[Any], *limits])] if limits else list[Any])
-    item = TypeAdapter[Any](get_args(whole)[0])
+    model = get_args(whole)[0]
+    item, most = TypeAdapter[Any](model), MAX_ROWS * (len(model.model_fields) + MORE_FIELDS)
 
     async def many(content: bytes) -> Any:
         rows, lines, turns = [], list[Any](), Turns()
+        if (found := content.count(b'":')) > most:  # to parse them would make others wait
+            told = f"Found {found:,} fields; expected {most:,} at most"
+            raise RequestValidationError(
+                [{"type": "too_long", "loc": ("body",), "msg": told, "input": None}]
+            )
         for i, cell in enumerate(validated("body", cells.validate_json, content)):
             try:
                 rows.append(item.validate_python(cell))
