@@ -86,7 +86,7 @@ def test_a_shift_is_found_and_named(trained, tmp_path, change, name):
     assert f"{name} drifted" in " ".join(found.alarms)
     drifted = set(found.drift.loc[found.drift["drifted"], "quantity"])
     assert drifted <= {name, "prediction", "warnings"}
-    assert f"{name}</td>" in (tmp_path / "m.html").read_text("utf-8")
+    assert f"{MADE.labels[name]}</td>" in (tmp_path / "m.html").read_text("utf-8")
 
 
 def test_outcomes_that_are_worse_raise_an_alarm(trained, tmp_path):

@@ -290,7 +290,7 @@ def number_axis(axis: Any, low: float, high: float, log: bool) -> None:
 
 
 def in_text(label: str) -> str:
-    """A label inside a sentence: Price becomes price, GDP stays."""
+    """A label inside a sentence: Age becomes age, GDP stays."""
     return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
