@@ -38,8 +38,9 @@ def test_blocks_are_predicted_as_the_whole(trained, problem, ending, tmp_path):
         else:
             first, second = pyarrow.parquet.read_table(whole), pyarrow.parquet.read_table(few)
             assert first.equals(second) and len(first) == 400
-            types = (pa.string(), pa.int64()) if not csv else (pa.string(), pa.string())
-            assert (first.schema.field("note").type, first.schema.field("whole").type) == types
+            for name in ("note", "whole"):
+                kept = pa.string() if csv else pyarrow.parquet.read_schema(source).field(name).type
+                assert first.schema.field(name).type == kept
         assert not any(project.interim.iterdir())
 
 
@@ -77,7 +78,8 @@ def test_bad_rows_stay_in_their_place_and_say_why(trained, problem, ending, tmp_
         table, before = read_csv(whole), read_csv(good)
     else:
         assert pyarrow.parquet.read_table(few).equals(pyarrow.parquet.read_table(whole))
-        table, before = pd.read_parquet(whole), expected.round(task_of(problem).decimals)
+        table = pd.read_parquet(whole).astype(expected.dtypes)  # text is str from pandas 3 on
+        before = expected.round(task_of(problem).decimals)
     assert [*table] == [*read_csv(good), "error"] and len(table) == 400
     cells = [*expected]
     pd.testing.assert_frame_equal(table[cells].drop(index=bad), before[cells].drop(index=bad))

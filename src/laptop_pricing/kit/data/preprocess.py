@@ -204,9 +204,10 @@ def _clean(
 
 
 def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Equal bytes from every version of pandas, which names itself in what it writes."""
+    """Equal bytes from every version of pandas, which names itself; equal types in every part."""
     rows = pa.Table.from_pandas(table.set_axis(table.columns.astype(object), axis=1))
     told = json.loads(rows.schema.metadata[b"pandas"])
     del told["pandas_version"]
+    fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in rows.schema]
     with atomic_path(path) as part:
-        parquet.write_table(rows.replace_schema_metadata({"pandas": json.dumps(told)}), part)
+        parquet.write_table(rows.cast(pa.schema(fields, {"pandas": json.dumps(told)})), part)

@@ -248,7 +248,8 @@ def _has_marks(cells: pd.Series, comma: bool) -> bool:
 
 def plain_numbers(cells: pd.Series, comma: bool = False) -> pd.Series:
     """Numbers without currency marks, percent signs and separators of thousands; others as is."""
-    return cells.map({cell: _plain(cell.strip(), comma) or cell for cell in cells.unique()})
+    plain = {cell: _plain(cell.strip(), comma) or cell for cell in cells.unique()}
+    return cells.map(plain).astype(object)
 
 
 def _plain(cell: str, comma: bool) -> Optional[str]:

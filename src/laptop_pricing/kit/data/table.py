@@ -29,7 +29,7 @@ def validate(
         values = [c.read(cell) for cell in distinct]
         refusals[c.name] = np.array([value is REFUSED for value in values], bool)[codes]
         values = [False if value is REFUSED else value for value in values]  # of any type
-        cells[c.name] = pd.Series(values, dtype=_dtype(c)).array.take(codes)
+        cells[c.name] = pd.Series(values, dtype=_dtype(c)).take(codes).set_axis(text.index)
     refused = pd.DataFrame(refusals, text.index)
     bad = refused[refused.any(axis=1)]
     rows = text.loc[bad.index].astype(object)

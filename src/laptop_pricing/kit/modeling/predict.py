@@ -33,7 +33,7 @@ def predict(problem: Problem, bundle: Bundle, table: pd.DataFrame) -> pd.DataFra
     none = np.empty((0, len(problem.classes)) if problem.classes else 0)
     found = bundle.predict(table) if len(table) else none
     cells = task_of(problem).cells(bundle.metadata["calibration"], found)
-    return pd.DataFrame(cells, index=table.index)
+    return pd.DataFrame({n: pd.Series(cells[n], table.index, cells[n].dtype) for n in cells})
 
 
 def predict_file(
