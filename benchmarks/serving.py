@@ -124,7 +124,7 @@ def servers(options: argparse.Namespace, bundle: Bundle, folder: Path) -> dict[s
         "ours, 2 workers": Server([*ours.command, "--workers", "2"]),
     }
     if options.before:
-        found["before"] = ours._replace(code=options.before.resolve())
+        found["before"] = Server([*quotes[:-1]], code=options.before.resolve())
     frame = {"dataframe_split": {"columns": list(ROW), "data": [list(ROW.values())]}}
     for name in ("plain pipeline", "our estimator", "our bundle"):
         command = [python, "-m", "mlflow", "models", "serve", "-m", folder / name]
