@@ -109,3 +109,9 @@ def test_a_file_that_cannot_be_read_is_refused_as_a_whole(trained, tmp_path):
         )
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"in.csv", "out.csv"}
+
+
+@pytest.mark.parametrize("unit, told", [("EUR", "median rent 7 EUR"), ("", "median rent 7")])
+def test_many_predictions_in_a_few_words(unit, told):
+    problem = replace(MADE, target=replace(MADE.target, unit=unit))
+    assert task_of(problem).tell_all(pd.DataFrame({"predicted": [3.0, 7.0, 70.0]})) == told

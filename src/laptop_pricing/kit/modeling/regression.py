@@ -289,4 +289,4 @@ class Regression:
     def tell_all(self, predictions: DataFrame) -> str:
         """Many predictions in a few words."""
         middle = amount(predictions.iloc[:, 0].median())
-        return f"median {self.target.name} {middle} {self.target.unit}"
+        return f"median {self.target.name} {middle} {self.target.unit}".strip()
