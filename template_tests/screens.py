@@ -10,7 +10,6 @@ import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from baking import check, take_snapshot
 from browsing import SCREENSHOTS, ask_form, summary, terminal
@@ -63,15 +62,19 @@ def _form(root: Path) -> None:
         program = shutil.which("chromium") or shutil.which("google-chrome")
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1280, "height": 900}, locale="en-GB")
-        ask_form(page, form, {name: str(value) for name, value in _example().items()})
+        ask_form(page, form, _example())
         page.screenshot(path=root / "form.png", full_page=True)
         chromium.close()
     shrink(root / "form.png", "form.png")
 
 
-def _example() -> dict[str, Any]:
-    row, _ = PROBLEM.read_row(PROBLEM.example)
-    return row
+def _example() -> dict[str, str]:
+    """The example as the form has it: numbers without their unit."""
+    return {
+        column.name: column.spell(column.read(cell)).partition(f" {column.unit or '-'}")[0]
+        for column in PROBLEM.features
+        if (cell := PROBLEM.example.get(column.name)) is not None
+    }
 
 
 def mlflow() -> None:
