@@ -230,8 +230,8 @@ def _has_decimal_commas(head: pd.DataFrame, semicolons: bool) -> bool:
 def _row_numbers(path: Path, head: pd.DataFrame) -> list[str]:
     """The first column, if it has no name and counts the rows; no other may be without a name."""
     nameless = [i for i, name in enumerate(head) if str(name).strip() in ("", "Unnamed: 0")]
-    plain = head.iloc[:, 0].where(head.iloc[:, 0].str.fullmatch(r"[+-]?[\d.]+"))  # 1e2147483999
-    counts = pd.to_numeric(plain, errors="coerce").diff().iloc[1:] == 1  # ends the process
+    plain = head.iloc[:, 0].where(head.iloc[:, 0].str.fullmatch(r"[+-]?[\d.]+"))
+    counts = pd.to_numeric(plain, errors="coerce").diff().iloc[1:] == 1  # 1e2147483999 crashes it
     if nameless == [0] and counts.all():
         return [str(head.columns[0])]
     if nameless:

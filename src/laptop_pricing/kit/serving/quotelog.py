@@ -22,7 +22,10 @@ BYTES_PER_FILE, MOST_BYTES = 10_000_000, 2_000_000_000  # then the oldest file i
 RETRY_S = 5
 _NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _NO_ID = b'{"quote_id":null'  # how an answer begins
-_FACTS = b'{"quote_id":"%s","time":%.6f,"version":%s,"sha256":"%s","data_md5":"%s",'
+_WRITTEN = (
+    b'{"quote_id":"%s","time":%.6f,"version":%s,"sha256":"%s",'
+    b'"data_md5":"%s","asked":%s,"answer":%s}\n'
+)
 _LINE = re.compile(
     rb'{"quote_id":"([0-9a-f]{16})","time":([\d.]+),"version":(?:null|"(.*?)"),"sha256":"(.*?)",'
     rb'"data_md5":"(.*?)","asked":({.*?}),"answer":({.*})}\n'
@@ -96,9 +99,9 @@ class QuoteLog:
 
 
 def _text(line: Logged) -> bytes:
-    texts = [text.encode() for text in (line.quote_id, line.sha256, line.data_md5)]
-    facts = _FACTS % (texts[0], line.time, to_json(line.version), *texts[1:])
-    return b'%s"asked":%s,"answer":%s}\n' % (facts, line.asked, line.answer)
+    quote_id, sha256, md5 = map(str.encode, (line.quote_id, line.sha256, line.data_md5))
+    facts = (quote_id, line.time, to_json(line.version), sha256, md5)
+    return _WRITTEN % (*facts, line.asked, line.answer)
 
 
 def with_id(line: Logged) -> bytes:
