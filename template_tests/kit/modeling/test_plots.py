@@ -144,6 +144,16 @@ def test_a_figure_shows_the_numbers_of_the_summary(problem, drawn):
     assert f"mean error is {whole}" in said(figures["learning_curve"])
 
 
+def test_its_numbers_are_of_all_seeds_though_its_dots_are_of_one():
+    rows = pd.DataFrame({"seed": [0, 0, 1, 1], "row": [0, 1, 0, 1], "actual": [400.0, 900] * 2})
+    rows = rows.assign(predicted=rows["actual"], low=rows["actual"] / 2, high=2 * rows["actual"])
+    found = {"coverage": 0.75, "thirds": {"low": 0.5, "middle": 1.0, "high": 0.6}}
+    covered = rows.assign(third="low", inside=[True, True, False, True])
+    figure, points = plots.draw_intervals(MADE, covered, found)
+    assert "holds 75.0% of" in said(figure) and "low 50.0%, middle 100.0%" in said(figure)
+    assert len(points) == 2 and points["inside"].all()
+
+
 @each(LOANS, GRADES)
 def test_so_does_a_figure_of_classes(problem, drawn):
     figures, metrics = drawn(problem)
